@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { Release } from '@ioex/node/api'
+import { systemClock } from '@ioex/node/base'
+import { readFile } from '@ioex/node/chunks'
+import { openRelease, unwrapReleaseKey } from '@ioex/node/firmware'
+import type { CID } from 'multiformats/cid'
+import { type Listener, listen } from '../listen.ts'
+import { startGateway, type TestGateway } from '../testing/start-gateway.ts'
+
+const MIB = 1024 * 1024
+let rig: TestGateway
+let listener: Listener
+let folder: string
+before(async () => {
+  rig = await startGateway()
+  await rig.saySeeds()
+  listener = await listen({ clock: systemClock }, rig.gateway.app, { host: '127.0.0.1', port: 0 })
+  folder = await mkdtemp(join(tmpdir(), 'ioex-vendor-'))
+})
+after(async () => {
+  await listener.stop()
+  await rig.remove()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface Run {
+  readonly code: number
+  readonly json: Record<string, unknown>
+}
+
+function ioex(program: 'vendor' | 'firmware', ...args: string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(import.meta.dirname, `ioex-${program}.ts`), ...args, '--json'],
+      {
+        env: {
+          ...process.env,
+          IOEX_HOME: join(folder, 'home'),
+          IOEX_OPERATOR_TOKEN: rig.operatorToken,
+        },
+      },
+      (error, stdout) => {
+        const code = error === null ? 0 : Number(error.code)
+        resolve({ code, json: JSON.parse(stdout) as Record<string, unknown> })
+      },
+    )
+  })
+}
+
+/** What is in any block or row of the gateway; the vendor's secrets must not be. */
+async function gatewayHolds(bytes: Uint8Array): Promise<boolean> {
+  for await (const { root } of rig.storage.pins.list()) {
+    for await (const cid of rig.storage.pins.blocks(root)) {
+      const block = await rig.storage.blocks.get(cid)
+      if (block !== undefined && Buffer.from(block).includes(bytes)) return true
+    }
+  }
+  return false
+}
+
+describe('publishing with keys of the vendor’s own', () => {
+  test('sends ciphertext only, and devices can open and trust what comes of it', async () => {
+    const created = await ioex('vendor', 'create', '--gateway', listener.url, '--name', 'Acme')
+    assert.equal(created.code, 0, JSON.stringify(created.json))
+    const vendor = created.json['vendor'] as `0x${string}`
+    const home = join(folder, 'home', 'vendor')
+    for (const name of await readdir(join(home, 'keys'))) {
+      assert.equal((await stat(join(home, 'keys', name))).mode & 0o777, 0o600)
+    }
+    const { token } = await rig.call<{ token: string }>('POST', `/v1/vendors/${vendor}/tokens`, {
+      expect: 201,
+      token: rig.operatorToken,
+      json: { name: 'test', scopes: ['admin'] },
+    })
+    const early = await rig.enroll({ vendor, token })
+    const image = Buffer.concat([randomBytes(MIB), Buffer.alloc(MIB, 'plain text')])
+    const path = join(folder, 'app.bin')
+    await writeFile(path, image)
+    const publish = (version: string) =>
+      ioex('firmware', 'publish', path, '--model', 'pump', '--version', version)
+    const first = await publish('1.0.0')
+    assert.equal(first.code, 0, JSON.stringify(first.json))
+    const release = first.json as unknown as Release
+    assert.equal(release.state, 'published')
+    assert.equal(release.imageSha256, null)
+    assert.equal(await gatewayHolds(image.subarray(0, 64)), false)
+
+    const late = await rig.enroll({ vendor, token })
+    assert.equal((await ioex('firmware', 'wrap')).json['devices'], 1)
+    const seed = rig.seeds.find(({ kept }) => kept.has(release.id))
+    assert.ok(seed)
+    for (const device of [early, late]) {
+      const wrap = (await device.client.releaseKey(release.id)) ?? new Uint8Array()
+      const key = await unwrapReleaseKey(wrap, device.identity.ageIdentity)
+      const opened = openRelease(seed.kept.get(release.id) ?? new Uint8Array(), key)
+      const get = (cid: CID) => {
+        const bytes = seed.kept.get(cid.toString())
+        return bytes === undefined ? Promise.reject(new Error('gone')) : Promise.resolve(bytes)
+      }
+      const plain = await Array.fromAsync(readFile(opened.treeRef, get))
+      assert.equal(sha256(Buffer.concat(plain)), sha256(image))
+    }
+
+    image.set(randomBytes(100), MIB / 2)
+    await writeFile(path, image)
+    const second = await publish('1.1.0')
+    assert.equal(second.code, 0, JSON.stringify(second.json))
+    const files = await rig.store.db
+      .selectFrom('tuf_files')
+      .select(['name', 'bytes'])
+      .where('vendor', '=', vendor)
+      .execute()
+    const lines = files.filter(({ name }) => name.endsWith('.line-pump.json'))
+    const naming = lines.filter(({ bytes }) => Buffer.from(bytes).includes('pump/1.1.0'))
+    assert.ok(Buffer.from(naming[0]?.bytes ?? []).includes('pump/1.0.0'))
+    assert.deepEqual(
+      naming.map(({ name }) => name),
+      ['2.line-pump.json'],
+    )
+
+    const again = await publish('1.1.0')
+    assert.equal(again.code, 1)
+    assert.equal(again.json['ok'], false)
+    const renewed = await ioex('vendor', 'keys', '--renew')
+    assert.equal(renewed.code, 0, JSON.stringify(renewed.json))
+    const status = await ioex('firmware', 'status')
+    assert.deepEqual(
+      (status.json['items'] as Release[]).map(({ version, state }) => [version, state]),
+      [
+        ['1.1.0', 'published'],
+        ['1.0.0', 'superseded'],
+      ],
+    )
+  })
+
+  test('says in JSON what is missing', async () => {
+    const missing = await ioex('firmware', 'publish', join(folder, 'none'), '--model', 'pump')
+    assert.equal(missing.code, 2)
+    const twice = await ioex('vendor', 'create', '--gateway', listener.url, '--name', 'Acme')
+    assert.equal(twice.code, 1)
+    assert.equal(twice.json['code'], 'vendor-exists')
+  })
+})
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

@@ -1,0 +1,114 @@
+import { stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { ApiError, type Release, ReleaseSchema } from '@ioex/node/api'
+import { systemRandom } from '@ioex/node/base'
+import {
+  argument,
+  defineCommand,
+  formatBytes,
+  homeFolder,
+  homeOption,
+  misuse,
+  required,
+  type Say,
+  text,
+} from '@ioex/node/cli'
+import { callerOf } from './gateway-caller.ts'
+import { type ImageSource, publishSealed, UPLOAD_TIMEOUT_MS } from './publish-sealed.ts'
+import { openVendorHome } from './vendor-home.ts'
+
+export const command = defineCommand({
+  about: 'Publish signed firmware to your devices.',
+  examples: [
+    'ioex firmware publish app.bin --model pump-s3 --version 1.5.0',
+    'ioex firmware publish app.bin --model pump-s3 --version 1.5.0 --notes "Quieter fan" --json',
+  ],
+  args: { file: argument('FILE', 'the image') },
+  options: {
+    home: homeOption,
+    model: required(text('--model M', 'what kind of device it is for')),
+    version: required(text('--version V', 'given once and never again')),
+    notes: text('--notes TEXT', 'what changed'),
+  },
+  next: 'ioex firmware status',
+  async run({ args, options, say, system, signal }) {
+    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const settings = await home.settings()
+    const { size } = await stat(args.file)
+    if (size === 0) throw misuse('image-empty', `${args.file} is empty`, 'Name a file with bytes.')
+    const source = {
+      file: args.file,
+      bytes: size,
+      model: options.model,
+      version: options.version,
+      notes: options.notes ?? '',
+    }
+    const http = callerOf(system, settings)
+    const release =
+      settings.custody === 'own'
+        ? await publishOwn({ home, http, settings, say, clock: system.clock, signal }, source)
+        : await publishPlain(http, settings.vendor, source, say, signal)
+    const state =
+      release.state === 'published'
+        ? `is ready on ${release.copies} nodes; devices may fetch it now.`
+        : `is stored and waits for seeds, ${release.copies} of ${release.copiesWanted} have it.`
+    say.result({
+      json: { ...release },
+      text: `${options.model} ${options.version} ${state}\n${release.id}, ${formatBytes(release.sealedBytes)}\nNext: ioex firmware status`,
+      id: release.id,
+    })
+    return undefined
+  },
+})
+
+/** When the gateway has let go of an earlier release, what was counted on from there is packed anew. */
+async function publishOwn(
+  needs: Parameters<typeof publishSealed>[0],
+  source: ImageSource,
+): Promise<Release> {
+  try {
+    return await publishSealed(needs, source)
+  } catch (thrown) {
+    const isMissing = thrown instanceof ApiError && thrown.problem?.code === 'blocks-missing'
+    if (!isMissing) throw thrown
+    needs.say.note('The gateway lacks blocks of an earlier release; packing all of them …')
+    await needs.home.forgetKnownChunks(source.model)
+    return publishSealed(needs, source)
+  }
+}
+
+/** With the keys at the gateway: the image itself, as curl -T would send it. */
+async function publishPlain(
+  http: ReturnType<typeof callerOf>,
+  vendor: string,
+  source: ImageSource,
+  say: Say,
+  signal: AbortSignal,
+): Promise<Release> {
+  const progress = say.progress({ label: 'Uploading', total: source.bytes, unit: 'bytes' })
+  let done = 0
+  const counted = new TransformStream<Uint8Array, Uint8Array>({
+    transform(part, controller) {
+      done += part.byteLength
+      progress.update({ done })
+      controller.enqueue(part)
+    },
+  })
+  const bytes = Readable.toWeb(createReadStream(source.file)) as ReadableStream<Uint8Array>
+  try {
+    return await http.json(
+      {
+        method: 'POST',
+        path: `/v1/vendors/${vendor}/releases`,
+        query: { model: source.model, version: source.version, notes: source.notes },
+        body: { stream: bytes.pipeThrough(counted), type: 'application/octet-stream' },
+        timeoutMs: UPLOAD_TIMEOUT_MS,
+        signal,
+      },
+      ReleaseSchema,
+    )
+  } finally {
+    progress.stop()
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * Publishing with one's own keys: pack and seal into a CAR on this machine, send it, wrap the key for the
+ * devices, sign the metadata. The gateway sees ciphertext and public metadata only. What breaks off is done
+ * again by the same command; blocks that the gateway has cost nothing the second time.
+ */
+import { createReadStream } from 'node:fs'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { CarWriter } from '@ipld/car'
+import {
+  BlocksStoredSchema,
+  type Http,
+  RecipientPageSchema,
+  type Release,
+  ReleaseSchema,
+  VendorSchema,
+} from '@ioex/node/api'
+import { MIB, type Clock } from '@ioex/node/base'
+import { PROFILE_64K } from '@ioex/node/chunks'
+import { Failure, type Say } from '@ioex/node/cli'
+import {
+  addRelease,
+  collectKnown,
+  createTufSigner,
+  decodeKnownChunks,
+  type KnownChunks,
+  type PackedRelease,
+  packRelease,
+  releaseKeyHash,
+  wrapReleaseKey,
+} from '@ioex/node/firmware'
+import type { EvmAddress } from '@ioex/node/identity'
+import type { CID } from 'multiformats/cid'
+import { encodeMetadata, toBase64, type VendorHome, type VendorSettings } from './vendor-home.ts'
+
+/** The answer to an upload comes after packing and copying to seeds; an image of 8 GiB takes about an hour. */
+export const UPLOAD_TIMEOUT_MS = 4 * 60 * 60_000
+/** zstd's own default; the gateway packs managed releases with the same. */
+const ZSTD_LEVEL = 3
+/** Cohorts that go along with the release; more are sent behind it. */
+const WRAPS_AT_ONCE = 16
+
+interface Needs {
+  readonly home: VendorHome
+  readonly http: Http
+  readonly settings: VendorSettings
+  readonly say: Say
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+export interface ImageSource {
+  readonly file: string
+  readonly bytes: number
+  readonly model: string
+  readonly version: string
+  readonly notes: string
+}
+
+interface Wrap {
+  readonly devices: string[]
+  readonly wrap: string
+}
+
+export async function publishSealed(needs: Needs, source: ImageSource): Promise<Release> {
+  const { home, http, settings, say, clock, signal } = needs
+  const vendorPath = `/v1/vendors/${settings.vendor}`
+  const metadata = await home.metadata()
+  if (metadata === undefined) {
+    throw new Failure('metadata-missing', `there is no metadata in ${home.folder}`, {
+      fix: 'Restore the folder from your copy.',
+    })
+  }
+  const vendor = await http.json({ method: 'GET', path: vendorPath, signal }, VendorSchema)
+  const folder = await mkdtemp(join(tmpdir(), 'ioex-publish-'))
+  try {
+    const { packed, car, known } = await pack(needs, source, folder)
+    const root = packed.root.toString()
+    await home.saveReleaseKey(root, packed.releaseKey)
+    await sendCar(needs, `${vendorPath}/blocks`, root, car)
+    say.note('Wrapping the key and signing …')
+    const wraps = await wrapAll(needs, packed.releaseKey, {
+      path: `${vendorPath}/recipients`,
+      query: { model: source.model },
+    })
+    const targets = createTufSigner(await home.secret('tuf-targets'))
+    const signed = addRelease(
+      metadata,
+      {
+        model: source.model,
+        version: source.version,
+        root: packed.root,
+        rootBytes: packed.rootBytes.byteLength,
+        releaseKeyHash: releaseKeyHash(packed.releaseKey),
+        deltas: [],
+        announceSigner: vendor.announceSigner,
+      },
+      { targets: [targets], line: [targets] },
+      { nowMs: clock.nowMs() },
+    )
+    const { targets: targetsFile, lines } = encodeMetadata(signed.metadata)
+    const release = await http.json(
+      {
+        method: 'POST',
+        path: `${vendorPath}/releases`,
+        json: {
+          root,
+          notes: source.notes,
+          metadata: { targets: targetsFile, lines },
+          wraps: wraps.slice(0, WRAPS_AT_ONCE),
+        },
+        timeoutMs: UPLOAD_TIMEOUT_MS,
+        signal,
+      },
+      ReleaseSchema,
+    )
+    await home.saveMetadata(signed.metadata)
+    await home.saveKnownChunks(source.model, known.encode())
+    await sendWraps(needs, root, wraps.slice(WRAPS_AT_ONCE))
+    return release
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function pack(
+  { home, settings, say, signal }: Needs,
+  source: ImageSource,
+  folder: string,
+): Promise<{ packed: PackedRelease; car: string; known: KnownChunks }> {
+  const earlier = await home.knownChunks(source.model)
+  const known = earlier === undefined ? undefined : decodeKnownChunks(earlier)
+  const progress = say.progress({ label: 'Packing', total: source.bytes, unit: 'bytes' })
+  const path = join(folder, 'release.car')
+  const file = await open(path, 'wx+', 0o600)
+  // A CAR must name a root, and ours is known last; the gateway is told it beside the CAR.
+  const { writer, out } = CarWriter.create([])
+  const nodes = new Map<string, Uint8Array>()
+  const writing = (async () => {
+    for await (const part of out) await file.write(part)
+  })()
+  try {
+    const packed = await packRelease(
+      createReadStream(source.file, { highWaterMark: MIB }),
+      async ({ cid, bytes }) => {
+        // The recipe is read again for the list of known chunks; chunks themselves are not kept.
+        if (cid.code === 0x71) nodes.set(cid.toString(), bytes)
+        await writer.put({ cid, bytes })
+      },
+      {
+        vendor: settings.vendor as EvmAddress,
+        model: source.model,
+        version: source.version,
+        contentSecret: await home.secret('content-secret'),
+        zstdLevel: ZSTD_LEVEL,
+        profile: PROFILE_64K,
+        signal,
+        onProgress: (done) => progress.update({ done }),
+        ...(known === undefined ? {} : { known }),
+      },
+    )
+    await writer.close()
+    await writing
+    const get = (cid: CID) => {
+      const bytes = nodes.get(cid.toString())
+      return bytes === undefined
+        ? Promise.reject(new Error(`${cid.toString()} is no node of this release`))
+        : Promise.resolve(bytes)
+    }
+    return { packed, car: path, known: await collectKnown([packed.tree], get) }
+  } finally {
+    progress.stop()
+    await file.close()
+  }
+}
+
+async function sendCar(
+  { http, say, signal }: Needs,
+  path: string,
+  root: string,
+  car: string,
+): Promise<void> {
+  const progress = say.progress({ label: 'Sending', unit: 'bytes' })
+  let done = 0
+  const counted = new TransformStream<Uint8Array, Uint8Array>({
+    transform(part, controller) {
+      done += part.byteLength
+      progress.update({ done })
+      controller.enqueue(part)
+    },
+  })
+  const bytes = Readable.toWeb(createReadStream(car)) as ReadableStream<Uint8Array>
+  try {
+    await http.json(
+      {
+        method: 'POST',
+        path,
+        query: { root },
+        body: { stream: bytes.pipeThrough(counted), type: 'application/vnd.ipld.car' },
+        timeoutMs: UPLOAD_TIMEOUT_MS,
+        signal,
+      },
+      BlocksStoredSchema,
+    )
+  } finally {
+    progress.stop()
+  }
+}
+
+/** A wrap for each page of recipients, which is a cohort. */
+export async function wrapAll(
+  { http, signal }: Pick<Needs, 'http' | 'signal'>,
+  releaseKey: Uint8Array,
+  list: { readonly path: string; readonly query?: Readonly<Record<string, string>> },
+): Promise<Wrap[]> {
+  const wraps: Wrap[] = []
+  let after: string | undefined
+  do {
+    const page = await http.json(
+      { method: 'GET', path: list.path, query: { ...list.query, after }, signal },
+      RecipientPageSchema,
+    )
+    if (page.items.length > 0) {
+      const wrap = await wrapReleaseKey(
+        releaseKey,
+        page.items.map(({ ageRecipient }) => ageRecipient),
+      )
+      wraps.push({ devices: page.items.map(({ device }) => device), wrap: toBase64(wrap) })
+    }
+    after = page.next ?? undefined
+  } while (after !== undefined)
+  return wraps
+}
+
+export async function sendWraps(
+  { http, signal }: Pick<Needs, 'http' | 'signal'>,
+  root: string,
+  wraps: readonly Wrap[],
+): Promise<void> {
+  const { z } = await import('zod')
+  for (let at = 0; at < wraps.length; at += WRAPS_AT_ONCE) {
+    await http.json(
+      {
+        method: 'POST',
+        path: `/v1/releases/${root}/wraps`,
+        json: { wraps: wraps.slice(at, at + WRAPS_AT_ONCE) },
+        signal,
+      },
+      z.object({ stored: z.int() }),
+    )
+  }
+}

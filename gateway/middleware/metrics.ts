@@ -1,0 +1,64 @@
+import type { MiddlewareHandler } from 'hono'
+import { routePath } from 'hono/route'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Clock } from '@ioex/node/base'
+import type { AppEnv } from '../env.ts'
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly measure: MiddlewareHandler<AppEnv>
+  readonly receivedBytes: Counter
+  readonly releasesPublished: Counter
+  readonly receiptsStored: Counter
+  readonly eventListeners: Gauge
+}
+
+export function createMetrics(needs: { readonly clock: Clock }): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const requests = new Histogram({
+    name: 'ioex_gateway_request_seconds',
+    help: 'Time to the head of the answer, by route, method and status',
+    labelNames: ['route', 'method', 'status'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  })
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory of the gateway',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss())
+    },
+  })
+  return {
+    registry,
+    receivedBytes: new Counter({
+      name: 'ioex_gateway_received_bytes_total',
+      help: 'Bytes of images and blocks received from vendors',
+      registers,
+    }),
+    releasesPublished: new Counter({
+      name: 'ioex_gateway_releases_published_total',
+      help: 'Releases that reached their copies',
+      registers,
+    }),
+    receiptsStored: new Counter({
+      name: 'ioex_gateway_receipts_stored_total',
+      help: 'Receipts stored, new or higher than before',
+      registers,
+    }),
+    eventListeners: new Gauge({
+      name: 'ioex_gateway_event_listeners',
+      help: 'Open streams of server-sent events',
+      registers,
+    }),
+    measure: async (c, next) => {
+      const startMs = needs.clock.monotonicMs()
+      await next()
+      // The pattern, not the path: ids in labels would make a series each.
+      const labels = { route: routePath(c, -1), method: c.req.method, status: c.res.status }
+      requests.observe(labels, (needs.clock.monotonicMs() - startMs) / 1000)
+    },
+  }
+}

@@ -1,0 +1,173 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import {
+  CheckInAnswerSchema,
+  CheckInSchema,
+  CidSchema,
+  GrantRequestSchema,
+  ReportSchema,
+  SignedGrantSchema,
+} from '@ioex/node/api'
+import type { Parts } from '../context.ts'
+import { deviceIn, forDevice } from '../guards/bearer.ts'
+import { DEVICE_POLL_S } from '../limits.ts'
+import { ProblemError } from '../problems.ts'
+import { grantable, issueGrant } from '../publishing/grants.ts'
+import { wrapFor } from '../publishing/wraps.ts'
+import { addDeviceEvent } from '../store/devices.ts'
+import { latestPublished } from '../store/releases.ts'
+import type { DeviceRow } from '../store/tables.ts'
+import { createAppPart } from './app-part.ts'
+import { answers, jsonBody, refusals } from './described.ts'
+
+const checkIn = createRoute({
+  method: 'post',
+  path: '/v1/devices/me/check-in',
+  summary: 'Device: say what runs, hear what is new',
+  ...forDevice,
+  request: { body: jsonBody(CheckInSchema) },
+  responses: answers(200, CheckInAnswerSchema, 'a hint; only TUF metadata decides'),
+})
+const grant = createRoute({
+  method: 'post',
+  path: '/v1/devices/me/grants',
+  summary: 'Device: get the authorization code for a release',
+  ...forDevice,
+  request: { body: jsonBody(GrantRequestSchema) },
+  responses: answers(201, SignedGrantSchema, 'a signed grant', [
+    'not-found',
+    'release-withdrawn',
+    'release-not-published',
+    'release-for-another-model',
+    'grants-used-up',
+  ]),
+})
+const key = createRoute({
+  method: 'get',
+  path: '/v1/devices/me/releases/{root}/key',
+  summary: 'Device: the release key, wrapped with age for its cohort',
+  ...forDevice,
+  request: { params: z.object({ root: CidSchema }) },
+  responses: {
+    200: {
+      content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },
+      description: 'an age file',
+    },
+    ...refusals(['not-found', 'release-key-missing', 'release-withdrawn']),
+  },
+})
+const report = createRoute({
+  method: 'post',
+  path: '/v1/devices/me/reports',
+  summary: 'Device: say what became of a release',
+  ...forDevice,
+  request: { body: jsonBody(ReportSchema) },
+  responses: answers(200, z.object({ stored: z.boolean() }), 'noted', ['not-found']),
+})
+
+export function deviceCallRoutes(parts: Parts) {
+  const { db, clock, node, releaseEvents } = parts
+  return createAppPart()
+    .openapi(checkIn, async (c) => {
+      const { device } = deviceIn(c)
+      const { running, state } = c.req.valid('json')
+      const row = await db
+        .updateTable('devices')
+        .set({
+          seen_ms: clock.nowMs(),
+          running_version: running.version,
+          running_root: running.root ?? null,
+          reason: state ?? null,
+        })
+        .where('id', '=', device)
+        .returningAll()
+        .executeTakeFirst()
+      if (row === undefined) throw deviceGone()
+      const latest = await latestPublished(db, row.vendor, row.model)
+      return c.json(
+        {
+          pollAfterS: DEVICE_POLL_S,
+          latest: latest === undefined ? null : { root: latest.id, version: latest.version },
+          networkVersion: node.networkFile.signed.version,
+        },
+        200,
+      )
+    })
+    .openapi(grant, async (c) =>
+      c.json(await issueGrant(parts, deviceIn(c).device, c.req.valid('json')), 201),
+    )
+    .openapi(key, async (c) => {
+      const { device } = deviceIn(c)
+      const release = await grantable(parts, device, c.req.valid('param').root)
+      const wrap = await wrapFor(parts, release, device)
+      return new Response(new Uint8Array(wrap), {
+        headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' },
+      })
+    })
+    .openapi(report, async (c) => {
+      const { device, vendor } = deviceIn(c)
+      const word = c.req.valid('json')
+      const release = await db
+        .selectFrom('releases')
+        .select(['id', 'version'])
+        .where('id', '=', word.root)
+        .where('vendor', '=', vendor)
+        .executeTakeFirst()
+      if (release === undefined) {
+        throw new ProblemError('not-found', `there is no release ${word.root} of this vendor`, {
+          fix: 'Report about releases of the vendor that the device is enrolled with.',
+        })
+      }
+      const nowMs = clock.nowMs()
+      const percent = word.event === 'downloading' ? (word.progress ?? null) : null
+      await db.transaction().execute(async (transaction) => {
+        const before = await transaction
+          .selectFrom('devices')
+          .select(['state', 'target'])
+          .where('id', '=', device)
+          .executeTakeFirst()
+        if (before === undefined) throw deviceGone()
+        const runs: Partial<DeviceRow> =
+          word.event === 'confirmed'
+            ? { running_version: release.version, running_root: release.id }
+            : {}
+        await transaction
+          .updateTable('devices')
+          .set({
+            state: word.event,
+            target: release.id,
+            percent,
+            reason: word.detail ?? null,
+            seen_ms: nowMs,
+            ...runs,
+          })
+          .where('id', '=', device)
+          .execute()
+        // Moving bytes is not an event: a row for each step would fill the history of a fleet.
+        if (
+          word.event === 'downloading' &&
+          before.state === 'downloading' &&
+          before.target === release.id
+        ) {
+          return
+        }
+        await addDeviceEvent(transaction, {
+          device,
+          at_ms: nowMs,
+          event: word.event,
+          release: release.id,
+          detail: word.detail ?? null,
+          sha256: word.sha256 ?? null,
+          fetched_bytes: word.fetchedBytes ?? null,
+          sources: JSON.stringify(word.sources ?? []),
+        })
+      })
+      releaseEvents.changed(release.id, { device, event: word.event, atMs: nowMs, percent })
+      return c.json({ stored: true }, 200)
+    })
+}
+
+function deviceGone(): ProblemError {
+  return new ProblemError('token-refused', 'the device was taken off', {
+    fix: 'Enrol it again with a new code.',
+  })
+}

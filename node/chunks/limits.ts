@@ -1,0 +1,43 @@
+import { KIB, MIB } from '../base/index.ts'
+
+/** What IPFS nodes exchange without splitting is 2 MiB; half of it keeps a chunk's turn on a slow link short. */
+export const CHUNK_MAX_BYTES = MIB
+/** Below this the recipe's 120 bytes per chunk weigh more than what is found again. */
+export const CHUNK_MIN_BYTES = 256
+/** zstd stores what does not shrink: 3 bytes per 128 KiB block and a frame header of at most 18. */
+export const ZSTD_FRAME_MAX_OVERHEAD_BYTES = 64
+/** Tag of AES-256-GCM, appended to the ciphertext. */
+export const TAG_BYTES = 16
+/** A decoder asks for memory by the window that a frame claims; no chunk has use for more than this (log2). */
+export const ZSTD_WINDOW_LOG_MAX = 20
+
+/** One node block, as it is stored. */
+export const NODE_MAX_BYTES = 64 * KIB
+/** A node's payload after decompression: lists of names shrink well, and four times is not a bomb. */
+export const NODE_MAX_PAYLOAD_BYTES = 256 * KIB
+/** Nodes are opened one by one in one turn of the event loop; 3 costs 0.1 ms for 8 KiB. */
+export const NODE_ZSTD_LEVEL = 3
+
+/** Recipe entries per node. The average is 2^6 = 64 (delta.md: the manifest then costs what changed). */
+export const NODE_CUT_MASK = 0b11_1111
+/** A repeated chunk whose digest always cuts must not give a tree of one-entry nodes. */
+export const NODE_MIN_ENTRIES = 16
+/** 384 entries of at most 130 bytes stay below 64 KiB. */
+export const NODE_MAX_ENTRIES = 384
+/** 16^6 chunks, the least a tree of that height holds, are a TiB at 64 KiB. */
+export const TREE_MAX_HEIGHT = 6
+/** Larger files are not ours: 1 TiB. */
+export const TREE_MAX_PLAIN_BYTES = 1024 * 1024 * MIB
+
+/** Twice the threads of Node's pool, so that it never waits for the next chunk. */
+export const CHUNKS_IN_FLIGHT = 8
+/**
+ * Chunks of the same file that are recognised when they come again: 8 GiB of distinct content at 64 KiB, about
+ * 60 MB of memory. A chunk that comes again after so many others is sealed and stored a second time (to the
+ * same CID) and counted twice.
+ */
+export const REMEMBERED_CHUNKS = 131_072
+/** 16 chunks of at most 256 KiB are 4 MiB, enough to keep several peers busy. */
+export const READ_AHEAD_CHUNKS = 16
+/** Nodes fetched ahead on each level of a tree. */
+export const READ_AHEAD_NODES = 4

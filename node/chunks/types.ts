@@ -1,0 +1,118 @@
+import type { CID } from 'multiformats/cid'
+import { type AbortOptions, type ErrorDetails, IoexError } from '../base/index.ts'
+
+export interface ChunkProfile {
+  readonly minBytes: number
+  /** A power of two. */
+  readonly averageBytes: number
+  readonly maxBytes: number
+}
+
+/** 16/64/256 KiB: the default. */
+export const PROFILE_64K: ChunkProfile = {
+  minBytes: 16_384,
+  averageBytes: 65_536,
+  maxBytes: 262_144,
+}
+
+/** A leaf of the recipe: all that is needed to fetch, open and check one chunk. */
+export interface ChunkRef {
+  readonly cid: CID
+  /** Bytes of the sealed block. */
+  readonly sealedBytes: number
+  /** Bytes of plaintext. */
+  readonly plainBytes: number
+  /** SHA-256 of the plaintext, 32 bytes. */
+  readonly plainHash: Uint8Array
+  /** AES-256 key, 32 bytes. */
+  readonly key: Uint8Array
+}
+
+/** The root of a recipe tree. */
+export interface TreeRef {
+  readonly cid: CID
+  /** AES-256 key of the root node, 32 bytes. */
+  readonly key: Uint8Array
+}
+
+export interface SealedFile {
+  readonly tree: TreeRef
+  readonly plainBytes: number
+  /** All blocks of the tree, chunks and nodes, each counted once (see REMEMBERED_CHUNKS for the limit). */
+  readonly sealedBytes: number
+  /** Chunks in file order, repeated ones each time. */
+  readonly chunks: number
+  /** SHA-256 over the whole plaintext. */
+  readonly plainHash: Uint8Array
+  /** Blocks that `known` did not supply and that were therefore compressed and sealed. */
+  readonly newChunks: number
+}
+
+export interface SealOptions extends AbortOptions {
+  readonly profile: ChunkProfile
+  /** 32 bytes; stays with the publisher (a vendor's content secret, a person's drive secret). */
+  readonly secret: Uint8Array
+  readonly zstdLevel: number
+  /**
+   * 32 bytes that move the chunk boundaries (gear table keyed by it), so that lengths tell little about
+   * well-known files. Used by drives; releases leave it out.
+   */
+  readonly boundarySecret?: Uint8Array
+  /** A chunk of an earlier version by its plaintext hash (hex): its block and key are used again, never compressed again. */
+  readonly known?: (plainHashHex: string) => ChunkRef | undefined
+  readonly onProgress?: (plainBytes: number) => void
+}
+
+/**
+ * Called once for each distinct new block. A parent comes only after the promises of its children have
+ * resolved; up to CHUNKS_IN_FLIGHT calls for chunks overlap, so that a store can make them durable together.
+ */
+export type PutBlock = (block: { readonly cid: CID; readonly bytes: Uint8Array }) => Promise<void>
+
+/** Throws when the block cannot be had; the bytes have been checked against the CID. */
+export type GetBlock = (cid: CID, options?: AbortOptions) => Promise<Uint8Array>
+
+/** A node block, to be stored, and the key that opens it, to be kept in the parent. */
+export interface SealedNode extends TreeRef {
+  readonly bytes: Uint8Array
+}
+
+/** What a node says: links for whoever pins, and a payload for whoever has the key. */
+export interface NodeContent {
+  /** CIDv1, sha2-256, raw or dag-cbor. */
+  readonly links: readonly CID[]
+  readonly payload: Uint8Array
+}
+
+export interface WalkOptions extends AbortOptions {
+  /** A tree that claims more plaintext is refused before it is followed. Default: TREE_MAX_PLAIN_BYTES. */
+  readonly maxPlainBytes?: number
+}
+
+export interface ReadOptions extends WalkOptions {
+  /** Chunks that are fetched and opened ahead of the reader; default READ_AHEAD_CHUNKS. */
+  readonly aheadChunks?: number
+}
+
+/** One block of a tree; a block that the tree names twice comes twice. */
+export type TreeBlock =
+  | { readonly kind: 'node'; readonly cid: CID; readonly sealedBytes: number }
+  | { readonly kind: 'chunk'; readonly cid: CID; readonly sealedBytes: number }
+
+export type ChunkErrorCode =
+  | 'chunk-damaged'
+  | 'node-damaged'
+  /** More than 64 KiB: a fault of whoever put so much into one node. */
+  | 'node-too-large'
+  | 'tree-too-deep'
+  /** The tree claims more plaintext than the reader allowed. */
+  | 'tree-too-large'
+  | 'seal-options-invalid'
+
+export function chunkError(
+  code: ChunkErrorCode,
+  message: string,
+  details: ErrorDetails,
+): IoexError<ChunkErrorCode> {
+  return new IoexError(code, message, details)
+}

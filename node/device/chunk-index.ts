@@ -1,0 +1,127 @@
+import { hash } from 'node:crypto'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { codeOf, writeFileDurably } from '../base/index.ts'
+
+/** offset u64, length u32, reserved u32, SHA-256 of the plaintext; all little endian. */
+const ENTRY_BYTES = 48
+const MAGIC = Buffer.from('ioexidx1')
+
+interface IndexEntry {
+  readonly offset: number
+  readonly bytes: number
+  /** 32 bytes. */
+  readonly plainHash: Uint8Array
+}
+
+/**
+ * Which chunks an image consists of. It needs no trust: whoever takes a chunk by it hashes what he took.
+ */
+export interface ChunkIndex {
+  add(entry: IndexEntry): void
+  readonly length: number
+  entries(): Iterable<IndexEntry>
+  save(path: string): Promise<void>
+}
+
+export function createChunkIndex(): ChunkIndex {
+  let buffer = Buffer.alloc(1024 * ENTRY_BYTES)
+  let used = 0
+  return {
+    get length() {
+      return used / ENTRY_BYTES
+    },
+    add({ offset, bytes, plainHash }) {
+      if (used === buffer.byteLength) buffer = Buffer.concat([buffer, Buffer.alloc(used)])
+      buffer.writeBigUInt64LE(BigInt(offset), used)
+      buffer.writeUInt32LE(bytes, used + 8)
+      buffer.set(plainHash, used + 16)
+      used += ENTRY_BYTES
+    },
+    entries: () => decode(buffer.subarray(0, used)),
+    save: (path) => writeFileDurably(path, Buffer.concat([MAGIC, buffer.subarray(0, used)])),
+  }
+}
+
+function* decode(buffer: Buffer): Generator<IndexEntry> {
+  for (let at = 0; at + ENTRY_BYTES <= buffer.byteLength; at += ENTRY_BYTES) {
+    yield {
+      offset: Number(buffer.readBigUInt64LE(at)),
+      bytes: buffer.readUInt32LE(at + 8),
+      plainHash: buffer.subarray(at + 16, at + ENTRY_BYTES),
+    }
+  }
+}
+
+/** Chunks of an image that is on this device already. */
+export interface LocalChunks {
+  /** The chunk's plaintext, hashed just now; undefined when the image does not have it (any more). */
+  read(plainHash: Uint8Array, bytes: number): Promise<Uint8Array | undefined>
+  close(): Promise<void>
+}
+
+/** Undefined when there is no usable index or image: then everything is fetched. */
+export async function openLocalChunks(
+  image: string,
+  indexPath: string,
+): Promise<LocalChunks | undefined> {
+  const bytes = await readIfThere(indexPath)
+  if (bytes === undefined || !bytes.subarray(0, MAGIC.byteLength).equals(MAGIC)) return undefined
+  const places = new Map<string, number>()
+  for (const entry of decode(bytes.subarray(MAGIC.byteLength))) {
+    places.set(keyOf(entry.plainHash), entry.offset)
+  }
+  const file = await openIfThere(image)
+  if (file === undefined) return undefined
+  return {
+    async read(plainHash, length) {
+      const offset = places.get(keyOf(plainHash))
+      if (offset === undefined) return undefined
+      return readChunk(file, offset, length, plainHash)
+    },
+    close: () => file.close(),
+  }
+}
+
+/**
+ * The bytes at that place if they hash to what is wanted, else undefined. `into` is written over and handed
+ * back as far as it was filled: whoever reads a whole image would otherwise leave as many buffers behind.
+ */
+export async function readChunk(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  plainHash: Uint8Array,
+  into: Buffer = Buffer.allocUnsafe(length),
+): Promise<Uint8Array | undefined> {
+  let got = 0
+  while (got < length) {
+    const { bytesRead } = await file.read(into, got, length - got, offset + got)
+    if (bytesRead === 0) return undefined
+    got += bytesRead
+  }
+  const chunk = into.subarray(0, length)
+  return hash('sha256', chunk, 'buffer').equals(plainHash) ? chunk : undefined
+}
+
+/** Half a digest tells chunks apart well enough to find a place; the whole one is checked on reading. */
+function keyOf(plainHash: Uint8Array): string {
+  return Buffer.from(plainHash.buffer, plainHash.byteOffset, 16).toString('latin1')
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return undefined
+    throw thrown
+  }
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r')
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENOENT') return undefined
+    throw thrown
+  }
+}

@@ -1,0 +1,199 @@
+import { CID } from 'multiformats/cid'
+import type { Report } from '../api/index.ts'
+import { type AbortOptions, asError, type Log } from '../base/index.ts'
+import type { Storage } from '../storage/index.ts'
+import type { CredentialStore } from './credentials.ts'
+import type { DeviceEvent } from './events.ts'
+import type { FetchPins } from './fetch-pins.ts'
+import type { Installer } from './installer.ts'
+import { INSTALL_ATTEMPTS } from './limits.ts'
+import { setbackOf } from './reasons.ts'
+import type { Reporter } from './reporter.ts'
+import type { StateFile } from './state-file.ts'
+import type { FetchTotals, InstalledRelease, Phase } from './types.ts'
+
+export interface SettlerNeeds {
+  readonly state: StateFile
+  readonly installer: Installer
+  readonly storage: Pick<Storage, 'pins' | 'collectGarbage'>
+  readonly pins: FetchPins
+  readonly reporter: Pick<Reporter, 'with'>
+  readonly credentials: Pick<CredentialStore, 'clear'>
+  readonly log: Log
+  readonly emit: (event: DeviceEvent) => void
+}
+
+/** From a whole image on disk to a release that runs, or back to the one before. */
+export interface Settler {
+  /** Goes on from whatever phase a crash has left, until nothing but fetching is left to do. */
+  settle(options?: AbortOptions): Promise<'nothing' | 'updated' | 'fell-back'>
+  /** Gives the space of blocks back that nobody needs any more. Safe at any time between two phases. */
+  tidy(): Promise<void>
+  /** What the last update that was confirmed or fell back has cost. */
+  totals(): FetchTotals | undefined
+}
+
+/** The pin under which the blocks of the installed release are kept. */
+const PIN_OWNER = 'install'
+const REPORT_DETAIL_MAX = 2_000
+
+type PhaseOf<Name extends Phase['name']> = Extract<Phase, { name: Name }>
+
+export function createSettler(
+  needs: SettlerNeeds,
+  options: { readonly keepBlocks?: boolean },
+): Settler {
+  const { state, installer, reporter, emit, log } = needs
+  let lastTotals: FetchTotals | undefined
+
+  const install = async (phase: PhaseOf<'written'>, abort: AbortOptions): Promise<void> => {
+    const { candidate, totals } = phase
+    const attempt = phase.attempts + 1
+    // Counted before it is tried: an installer that takes the machine down shall not be called for ever.
+    await state.save({ phase: { ...phase, attempts: attempt } })
+    emit({ name: 'switching', candidate, attempt })
+    try {
+      if (attempt > INSTALL_ATTEMPTS) throw new Error('the installer never came back')
+      await installer.install(candidate, abort)
+    } catch (thrown) {
+      abort.signal?.throwIfAborted()
+      if (attempt >= INSTALL_ATTEMPTS) await giveUp(candidate, thrown)
+      throw thrown
+    }
+    emit({ name: 'switched', candidate })
+    await state.save({
+      phase: { name: 'trying', candidate, totals },
+      outbox: reporter.with(reportOf('written', candidate, totals)),
+    })
+    emit({ name: 'trying', candidate })
+  }
+
+  const giveUp = async (candidate: InstalledRelease, thrown: unknown): Promise<void> => {
+    const { root } = candidate
+    const detail = asError(thrown).message.slice(0, REPORT_DETAIL_MAX)
+    await state.save({
+      phase: { name: 'idle' },
+      rejected: { root, reason: setbackOf(thrown).reason },
+      stale: [...state.now.stale, root],
+      outbox: reporter.with({ root, event: 'failed', detail }),
+    })
+    await needs.credentials.clear()
+  }
+
+  const judge = async (phase: PhaseOf<'trying'>, abort: AbortOptions): Promise<boolean> => {
+    const { candidate, totals } = phase
+    lastTotals = totals
+    if (!(await installer.isHealthy(candidate, abort))) {
+      const detail = `${candidate.version} did not pass its health check`
+      await state.save({ phase: { name: 'falling-back', candidate, detail } })
+      emit({ name: 'falling-back', candidate })
+      return false
+    }
+    const { installed, stale } = state.now
+    const dropped = options.keepBlocks === true ? [] : [candidate.root]
+    await state.save({
+      phase: { name: 'idle' },
+      installed: candidate,
+      previous: installed,
+      rejected: null,
+      waiting: null,
+      stale: [...stale, ...dropped],
+      outbox: reporter.with(reportOf('confirmed', candidate, totals)),
+    })
+    await needs.credentials.clear()
+    emit({ name: 'confirmed', installed: candidate, totals })
+    return true
+  }
+
+  const fallBack = async (phase: PhaseOf<'falling-back'>, abort: AbortOptions): Promise<void> => {
+    const { candidate, detail } = phase
+    const { installed, stale } = state.now
+    const { root } = candidate
+    if (installed === null) log.error({ root }, 'there is no earlier release to fall back to')
+    else await installer.restore(installed, abort)
+    const reason = 'health-check-failed'
+    await state.save({
+      phase: { name: 'idle' },
+      rejected: { root, reason },
+      waiting: { reason, detail, sinceMs: candidate.sinceMs },
+      stale: [...stale, root],
+      outbox: reporter.with({ root, event: installed === null ? 'failed' : 'fell-back', detail }),
+    })
+    await needs.credentials.clear()
+    emit({ name: 'fell-back', installed })
+  }
+
+  const settle = async (abort: AbortOptions = {}): Promise<'nothing' | 'updated' | 'fell-back'> => {
+    lastTotals = undefined
+    for (;;) {
+      const { phase } = state.now
+      switch (phase.name) {
+        case 'idle':
+        case 'fetching':
+          return lastTotals === undefined ? 'nothing' : 'updated'
+        case 'written':
+          await install(phase, abort)
+          break
+        case 'trying':
+          await judge(phase, abort)
+          break
+        case 'falling-back':
+          await fallBack(phase, abort)
+          return 'fell-back'
+      }
+    }
+  }
+
+  const keepInstalled = async (): Promise<void> => {
+    const { installed } = state.now
+    const kept = installed === null ? undefined : CID.parse(installed.root)
+    if (kept !== undefined && options.keepBlocks === true) {
+      if ((await needs.storage.pins.get(kept)) === undefined) {
+        const root = kept.toString()
+        const session = await needs.pins.open(root)
+        // It came from a file, or when blocks were not kept yet: then there is nothing to serve.
+        if (await session.adopt(kept)) await needs.pins.commit(root, { owner: PIN_OWNER })
+        else await needs.pins.drop(root)
+      }
+    }
+    for await (const { root, owners } of needs.storage.pins.list()) {
+      const isOurs = owners.some(({ owner }) => owner === PIN_OWNER)
+      const isKept = options.keepBlocks === true && kept?.equals(root) === true
+      if (isOurs && !isKept) await needs.storage.pins.remove(root, PIN_OWNER)
+    }
+  }
+
+  return {
+    settle,
+    totals: () => lastTotals,
+    async tidy() {
+      const { stale, phase } = state.now
+      if (phase.name !== 'idle' && phase.name !== 'fetching') return
+      const fetching = phase.name === 'fetching' ? phase.target.root : undefined
+      if (phase.name === 'idle') await keepInstalled()
+      if (stale.length === 0) return
+      for (const root of stale) {
+        if (root === fetching) continue
+        await needs.pins.drop(root)
+      }
+      await needs.storage.collectGarbage()
+      await state.save({ stale: [] })
+    },
+  }
+}
+
+function reportOf(
+  event: 'written' | 'confirmed',
+  { root, sha256 }: InstalledRelease,
+  totals: FetchTotals,
+): Report {
+  const { fetchedBytes, reusedBlocks, sources } = totals
+  return {
+    root,
+    event,
+    sha256,
+    fetchedBytes,
+    reusedBlocks,
+    sources: Object.entries(sources).map(([peerId, bytes]) => ({ peerId, bytes })),
+  }
+}

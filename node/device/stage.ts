@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import {
+  type AbortOptions,
+  codeOf,
+  free,
+  type HeldBytes,
+  type Hex,
+  syncFolder,
+  toHex,
+} from '../base/index.ts'
+import { type ChunkRef, type GetBlock, openChunk, type TreeRef, walkTree } from '../chunks/index.ts'
+import { type ChunkIndex, createChunkIndex, type LocalChunks, readChunk } from './chunk-index.ts'
+import {
+  CHUNK_MAX_BYTES,
+  STAGE_AHEAD_CHUNKS,
+  STAGE_MAX_BYTES,
+  STAGE_MAX_CHUNKS,
+  VERIFY_READ_BYTES,
+} from './limits.ts'
+import { type SlotPaths, sizeOf } from './slots.ts'
+import { deviceError } from './types.ts'
+import { createWindow } from './window.ts'
+
+export interface StageNeeds {
+  /** Verified and durable when it resolves. */
+  readonly get: GetBlock
+  /** Asks for many at once, which come in whatever order suits; with the bytes if they have just come. */
+  readonly fetch: (cid: CID, options: AbortOptions) => Promise<HeldBytes | undefined>
+  /** As `get`, of bytes that nobody else sees: they are given back when the chunk is opened. */
+  readonly read?: (cid: CID, options: AbortOptions) => Promise<HeldBytes>
+  /** Chunks of the image that runs now. */
+  readonly local: LocalChunks | undefined
+  /** Told of chunks that were not fetched, so that their blocks can be kept if they are there. */
+  readonly onReused?: (cid: CID) => Promise<unknown>
+  readonly onProgress: (stagedBytes: number) => void
+}
+
+export interface StageJob {
+  readonly tree: TreeRef
+  readonly imageBytes: number
+  readonly paths: SlotPaths
+}
+
+export interface Staged {
+  readonly index: ChunkIndex
+  /** Chunks that were in the file already, or came from the running image. */
+  readonly reusedChunks: number
+}
+
+/**
+ * Writes the image into the slot's part file, each chunk at its place as it comes. What an earlier run has
+ * written is hashed and left; what the running image has is copied; the rest is fetched, STAGE_AHEAD_CHUNKS at
+ * once and in any order, and opened. At most STAGE_MAX_BYTES are in memory. Durable when it resolves.
+ */
+export async function stageImage(
+  needs: StageNeeds,
+  { tree, imageBytes, paths }: StageJob,
+  options: AbortOptions = {},
+): Promise<Staged> {
+  const { file, resumes } = await openPart(paths, imageBytes)
+  const index = createChunkIndex()
+  /** Chunks asked for; their bytes are on the disk. */
+  const fetching = createWindow({
+    maxItems: STAGE_AHEAD_CHUNKS,
+    maxWeight: Number.POSITIVE_INFINITY,
+    ...options,
+  })
+  const opening = createWindow({
+    maxItems: STAGE_MAX_CHUNKS,
+    maxWeight: STAGE_MAX_BYTES,
+    signal: fetching.signal,
+  })
+  let reusedChunks = 0
+  let stagedBytes = 0
+  try {
+    const staged = (ref: ChunkRef) => {
+      stagedBytes += ref.plainBytes
+      needs.onProgress(stagedBytes)
+    }
+    const bring = async (to: Placement, signal: AbortSignal) => {
+      const { ref } = to
+      let sealed = await needs.fetch(ref.cid, { signal })
+      if (!opening.hasRoom(ref.plainBytes)) {
+        // Whoever has to wait reads it back from the disk, so that what waits takes no memory.
+        sealed?.release()
+        sealed = undefined
+      }
+      await opening.run(ref.plainBytes, async () => {
+        sealed ??= await needs.read?.(ref.cid, { signal })
+        const plain = await openChunk(ref, sealed?.bytes ?? (await needs.get(ref.cid, { signal })))
+        sealed?.release()
+        await writeChunk(to, plain)
+        free(plain)
+      })
+      staged(ref)
+    }
+    let offset = 0
+    const walk = { maxPlainBytes: imageBytes, signal: fetching.signal }
+    try {
+      for await (const ref of walkTree(tree, needs.get, walk)) {
+        const to = { file, resumes, ref, offset }
+        index.add({ offset, bytes: ref.plainBytes, plainHash: ref.plainHash })
+        offset += ref.plainBytes
+        if (!(await isThere(to)) && !(await copyChunk(needs.local, to))) {
+          await fetching.enter(1, (signal) => bring(to, signal))
+          continue
+        }
+        reusedChunks++
+        await needs.onReused?.(ref.cid)
+        staged(ref)
+      }
+    } catch (thrown) {
+      fetching.fail(thrown)
+    }
+    await fetching.finish()
+    if (fetching.failure !== undefined) throw fetching.failure
+    if (offset !== imageBytes) {
+      throw deviceError('release-refused', `the recipe makes ${offset} bytes, not ${imageBytes}`, {
+        blame: 'peer',
+        fix: 'The publisher made a mistake; publish the release again.',
+      })
+    }
+    await file.sync()
+    return { index, reusedChunks }
+  } finally {
+    await file.close()
+  }
+}
+
+interface Placement {
+  readonly file: FileHandle
+  readonly resumes: boolean
+  readonly ref: ChunkRef
+  readonly offset: number
+}
+
+/** An earlier run has written it. */
+async function isThere({ file, resumes, ref, offset }: Placement): Promise<boolean> {
+  if (!resumes) return false
+  return (await readChunk(file, offset, ref.plainBytes, ref.plainHash)) !== undefined
+}
+
+/** False when the running image does not have it. */
+async function copyChunk(local: LocalChunks | undefined, to: Placement): Promise<boolean> {
+  const plain = await local?.read(to.ref.plainHash, to.ref.plainBytes)
+  if (plain === undefined) return false
+  await writeChunk(to, plain)
+  return true
+}
+
+async function writeChunk({ file, resumes, offset }: Placement, plain: Uint8Array): Promise<void> {
+  // A fresh file is one hole, and a hole reads as zeros: leaving it keeps sparse images sparse.
+  if (resumes || !isZero(plain)) await writeAll(file, plain, offset)
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte !== 0) return false
+  return true
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  let done = 0
+  while (done < bytes.byteLength) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, offset + done)
+    done += bytesWritten
+  }
+}
+
+async function openPart(
+  { part, image }: SlotPaths,
+  imageBytes: number,
+): Promise<{ readonly file: FileHandle; readonly resumes: boolean }> {
+  await mkdir(dirname(part), { recursive: true })
+  // A crash between naming the image and noting it leaves a whole image: take it up again as the part.
+  if ((await sizeOf(part)) === undefined && (await sizeOf(image)) !== undefined) {
+    await rename(image, part)
+  }
+  try {
+    const file = await open(part, 'r+')
+    await file.truncate(imageBytes)
+    return { file, resumes: true }
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'ENOENT') throw thrown
+  }
+  const file = await open(part, 'wx+')
+  await file.truncate(imageBytes)
+  return { file, resumes: false }
+}
+
+/**
+ * Reads the whole part file back from disk, hashes every chunk and the whole, and only then gives it its
+ * name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
+ */
+export async function verifyAndName(
+  paths: SlotPaths,
+  expected: { readonly index: ChunkIndex; readonly imageHash: Uint8Array },
+  options: AbortOptions = {},
+): Promise<Hex> {
+  const whole = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
+  const file = await open(paths.part, 'r')
+  try {
+    for (const { offset, bytes, plainHash } of expected.index.entries()) {
+      options.signal?.throwIfAborted()
+      const chunk = await readChunk(file, offset, bytes, plainHash, buffer)
+      if (chunk === undefined) throw mismatch(offset)
+      whole.update(chunk)
+    }
+  } finally {
+    await file.close()
+  }
+  const digest = whole.digest()
+  if (!digest.equals(expected.imageHash)) {
+    throw deviceError('release-refused', 'the image is another one than the release says', {
+      blame: 'peer',
+      fix: 'The publisher made a mistake; publish the release again.',
+    })
+  }
+  await rename(paths.part, paths.image)
+  await syncFolder(paths.folder)
+  return toHex(digest)
+}
+
+function mismatch(offset: number) {
+  return deviceError('image-mismatch', `the disk gave back other bytes at offset ${offset}`, {
+    blame: 'local',
+    fix: 'The disk is failing, or another program writes into the slot; the chunk is fetched again.',
+  })
+}
+
+/** sha-256 of a file, read in pieces; undefined when it is not there. */
+export async function hashFile(path: string, options: AbortOptions = {}): Promise<Hex | undefined> {
+  const size = await sizeOf(path)
+  if (size === undefined) return undefined
+  const whole = createHash('sha256')
+  const file = await open(path, 'r')
+  try {
+    const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
+    for (;;) {
+      options.signal?.throwIfAborted()
+      const { bytesRead } = await file.read(piece, 0, piece.byteLength)
+      if (bytesRead === 0) return toHex(whole.digest())
+      whole.update(piece.subarray(0, bytesRead))
+    }
+  } finally {
+    await file.close()
+  }
+}

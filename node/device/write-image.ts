@@ -1,0 +1,117 @@
+import { join } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import type { AbortOptions, Hex } from '../base/index.ts'
+import { type OpenedRelease, openRelease } from '../firmware/index.ts'
+import { openLocalChunks } from './chunk-index.ts'
+import { DISK_HEADROOM_BYTES, IMAGE_MAX_BYTES } from './limits.ts'
+import { type Slots, sizeOf } from './slots.ts'
+import { type StageNeeds, stageImage, verifyAndName } from './stage.ts'
+import { deviceError, type InstalledRelease, type SlotName, type Target } from './types.ts'
+
+/** Where the blocks of a release come from: a session with its sources, or a file. */
+export interface BlockSource extends Pick<StageNeeds, 'get' | 'fetch' | 'read'> {
+  readonly onReused?: (cid: CID) => Promise<unknown>
+  /** What it puts on the disk beside the image. */
+  readonly storedBytes: number
+}
+
+export interface ImageJob {
+  readonly release: OpenedRelease
+  readonly slot: SlotName
+  readonly installed: InstalledRelease | null
+  /** Where chunk indexes are kept. */
+  readonly folder: string
+}
+
+export interface WrittenImage {
+  readonly sha256: Hex
+  readonly imageBytes: number
+}
+
+export interface Written extends WrittenImage {
+  readonly reusedChunks: number
+}
+
+function indexPath(folder: string, slot: SlotName): string {
+  return join(folder, `chunks-${slot}.idx`)
+}
+
+/** Stages the image in its slot, reads it back from disk and gives it its name there. */
+export async function writeImage(
+  needs: { readonly slots: Slots },
+  source: BlockSource,
+  { release, slot, installed, folder }: ImageJob,
+  events: {
+    readonly onProgress: (stagedBytes: number) => void
+    /** All bytes are in the part file and durable; it will be read back now. */
+    readonly onStaged: () => void
+  },
+  options: AbortOptions = {},
+): Promise<Written> {
+  const { slots } = needs
+  const paths = slots.paths(slot)
+  await requireRoom(slots, release, source, await sizeOf(paths.part))
+  const local =
+    installed === null
+      ? undefined
+      : await openLocalChunks(slots.paths(installed.slot).image, indexPath(folder, installed.slot))
+  try {
+    const { imageBytes } = release
+    const { index, reusedChunks } = await stageImage(
+      { ...source, local, onProgress: events.onProgress },
+      { tree: release.treeRef, imageBytes, paths },
+      options,
+    )
+    events.onStaged()
+    const sha256 = await verifyAndName(paths, { index, imageHash: release.imageHash }, options)
+    await index.save(indexPath(folder, slot))
+    return { sha256, imageBytes, reusedChunks }
+  } finally {
+    await local?.close()
+  }
+}
+
+/** The root names vendor, model and version in clear; all must be what TUF metadata says of this target. */
+export function openTarget(
+  meant: { readonly vendor: string; readonly model: string; readonly target: Target },
+  rootBytes: Uint8Array,
+  releaseKey: Uint8Array,
+): OpenedRelease {
+  const release = openRelease(rootBytes, releaseKey)
+  const isMeant =
+    release.vendor === meant.vendor &&
+    release.model === meant.model &&
+    release.version === meant.target.version
+  if (!isMeant) {
+    throw deviceError(
+      'release-refused',
+      `the block is of ${release.model} ${release.version} by ${release.vendor}`,
+      { blame: 'peer', fix: 'The publisher made a mistake; publish the release again.' },
+    )
+  }
+  if (release.imageBytes > IMAGE_MAX_BYTES) {
+    throw deviceError('image-too-large', `the image has ${release.imageBytes} bytes`, {
+      blame: 'peer',
+      fix: `At most ${IMAGE_MAX_BYTES} bytes are taken.`,
+    })
+  }
+  return release
+}
+
+/** Before the first byte, so that a full disk costs no traffic. */
+async function requireRoom(
+  slots: Slots,
+  { imageBytes }: OpenedRelease,
+  { storedBytes }: BlockSource,
+  partBytes: number | undefined,
+): Promise<void> {
+  // A part file that is there already has taken some of its room; how much cannot be asked of a sparse one.
+  const image = partBytes === undefined ? imageBytes : 0
+  const wantedBytes = image + (partBytes === undefined ? storedBytes : 0) + DISK_HEADROOM_BYTES
+  const freeBytes = await slots.freeBytes()
+  if (freeBytes >= wantedBytes) return
+  throw deviceError('disk-full', `${wantedBytes} bytes are needed, ${freeBytes} are free`, {
+    blame: 'local',
+    fix: `Free some space on the disk of ${slots.folder}; the update is tried again by itself.`,
+  })
+}

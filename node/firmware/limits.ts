@@ -1,0 +1,41 @@
+import { KIB, MIB } from '../base/index.ts'
+
+/** A release root has about 400 bytes; model and version have at most 64 letters each. */
+export const RELEASE_ROOT_MAX_BYTES = 2 * KIB
+/** As chunks bounds files: 1 TiB. */
+export const IMAGE_MAX_BYTES = 1024 * 1024 * MIB
+/** One age stanza is about 120 bytes, so a full wrap is about 120 KiB; a device tries half of them on average. */
+export const WRAP_MAX_RECIPIENTS = 1_000
+export const WRAP_MAX_BYTES = 256 * KIB
+/** Cohorts whose keys one release file holds: 256,000 devices, 30 MiB. A device tries half of them on average. */
+export const RELEASE_FILE_MAX_WRAPS = 256
+/** 264 metadata files and 256 wraps, each with a link of 41 bytes and a name. */
+export const RELEASE_FILE_HEAD_MAX_BYTES = 128 * KIB
+/** 104 bytes each: 54 MB for 32 GiB of distinct content. Older chunks fall out first. */
+export const KNOWN_MAX_CHUNKS = 524_288
+
+/** Root metadata with a dozen keys has 3 KiB; tuf-js allows 512 kB. */
+export const ROOT_MAX_BYTES = 64 * KIB
+/** As in tuf-js; it names one file. */
+export const TIMESTAMP_MAX_BYTES = 16 * KIB
+/** 180 bytes per product line. */
+export const SNAPSHOT_MAX_BYTES = 128 * KIB
+/** 128 releases of 700 bytes, each with room for deltas; or the keys and roles of 256 lines. */
+export const TARGETS_MAX_BYTES = 512 * KIB
+/**
+ * Entries of any one map or list in a TUF file. @tufjs/models copies a map once per entry: 300 cost 20 ms, 3,000
+ * cost 6 seconds and 27,000 (a megabyte) more than five minutes, before any signature is looked at.
+ */
+export const TUF_MAP_MAX_ENTRIES = 300
+/** TUF files are 6 deep, `custom` included. */
+export const TUF_MAX_DEPTH = 16
+/** Releases that a line names; the oldest give way. Devices want the newest, or the one before it. */
+export const LINE_MAX_RELEASES = 128
+/** As in tuf-js: a device that was off for long catches up in steps of so many root keys. */
+export const ROOT_ROTATIONS_MAX = 256
+/** As in tuf-js: delegated roles that are asked for one target, so that a chain of them ends. */
+export const DELEGATIONS_MAX = 32
+/** Models that one device follows: its own and those of a few parts in it. */
+export const DEVICE_MODELS_MAX = 16
+/** Product lines of one vendor: as many as a snapshot may name (TUF_MAP_MAX_ENTRIES), with room to spare. */
+export const LINES_MAX = 256
