@@ -24,9 +24,10 @@ import {
 import { createRateLimit } from './rate.ts'
 import type { Announcement, NetworkNeeds, NetworkOptions } from './types.ts'
 
-/** What of a GossipSub's RPC handling is wrapped; the method is public in the class, not in the interface. */
-interface RpcReceiver {
+/** What of a GossipSub is replaced; these methods are in the class, not in its interface. */
+interface Internals {
   handleReceivedRpc(from: PeerId, rpc: { messages: unknown[] }): Promise<void>
+  doAddBackoff(peer: string, topic: string, intervalMs: number): void
 }
 
 export interface Gossip {
@@ -76,7 +77,8 @@ export function createGossip(
 
   const service = (components: GossipSubComponents): GossipSub => {
     const created = gossipsub(gossipsubOptions(isRouter))(components)
-    wrapReceiver(created as GossipSub & RpcReceiver, sources, isRouter)
+    wrapReceiver(created as GossipSub & Internals, sources, isRouter)
+    keepNobodyWaiting(created as GossipSub & Internals)
     for (const topic of allTopics) {
       created.topicValidators.set(topic, (from, message) => validate(topic, from, message.data))
     }
@@ -169,7 +171,7 @@ function gossipsubOptions(isRouter: boolean): Partial<GossipsubOpts> {
 }
 
 function wrapReceiver(
-  service: GossipSub & RpcReceiver,
+  service: GossipSub & Internals,
   sources: ReadonlySet<string>,
   isRouter: boolean,
 ) {
@@ -179,6 +181,15 @@ function wrapReceiver(
     // Subscriptions of leaves are for routers; between friends there is nothing to gossip about.
     if (isRouter) await receive(from, Object.assign(rpc, { messages: [] }))
   }
+}
+
+/**
+ * Stock gossipsub keeps who left a topic out of its mesh for 10 to 25 s, and a leaf that listens again that
+ * soon would hear nothing (gossipsub 1.1, "Prune Backoff"). The wait spares meshes of a bounded size from
+ * peers that were pruned for being too many; here nobody is.
+ */
+function keepNobodyWaiting(service: GossipSub & Internals) {
+  service.doAddBackoff = () => undefined
 }
 
 function tell(
