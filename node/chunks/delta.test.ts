@@ -26,12 +26,18 @@ interface Pair {
   readonly delta: SealedDelta
 }
 
-async function pairOf(base: Buffer, next: Buffer): Promise<Pair> {
+async function pairOf(before: Uint8Array, after: Uint8Array): Promise<Pair> {
   const store = createMemoryBlocks()
-  const { tree: before } = await sealFile(inPieces(base), store.put, SEAL)
-  const { tree: after } = await sealFile(inPieces(next), store.put, SEAL)
-  const trees = { base: before, next: after }
-  return { store, base, next, trees, delta: await sealDelta(trees, store, DELTA) }
+  const base = await sealFile(inPieces(before), store.put, SEAL)
+  const next = await sealFile(inPieces(after), store.put, SEAL)
+  const trees = { base: base.tree, next: next.tree }
+  return {
+    store,
+    base: Buffer.from(before),
+    next: Buffer.from(after),
+    trees,
+    delta: await sealDelta(trees, store, DELTA),
+  }
 }
 
 /** Builds the new image as a device would: what the base has is copied, what has a patch is patched. */
@@ -65,7 +71,7 @@ async function rebuilt(pair: Pair, get: GetBlock = pair.store.get) {
 const hex = ({ plainHash }: ChunkRef) => plainHash.toHex()
 
 /** Every 3,000th byte is another one, which leaves no chunk as it was; a piece in front moves all of it. */
-function edited(base: Buffer): Buffer {
+function edited(base: Uint8Array): Buffer {
   const next = Buffer.from(base)
   for (let at = 1_000; at < next.byteLength; at += 3_000) next[at] = (next[at] ?? 0) ^ 0x55
   return Buffer.concat([noise(5_000, 5), next])
@@ -119,9 +125,9 @@ describe('patches', () => {
       return changed
     }
     await assert.rejects(rebuilt(pair, flipped), isDelta)
-    const damaged = { ...pair, base: noise(base.byteLength, 9) }
+    const damaged = { ...pair, base: Buffer.from(noise(base.byteLength, 9)) }
     await assert.rejects(rebuilt(damaged), isDelta)
-    const short = { ...pair, base: base.subarray(0, MIB) }
+    const short = { ...pair, base: Buffer.from(base.subarray(0, MIB)) }
     await assert.rejects(rebuilt(short), isDelta)
   })
 })

@@ -53,8 +53,8 @@ export interface PackedDelta {
  * Makes the patches from one release to the next and the **delta root**, a dag-cbor block `{v, base, release,
  * lists, sealedHead}` whose links are the delta's own blocks only: `base` and `release` are digests, so that
  * whoever pins the delta pins neither image. `sealedHead` holds the keys of the lists and opens with a key that
- * is derived from the release key. Undefined when the delta saves too little to be worth its keep. Throws what
- * `sealDelta` throws.
+ * is derived from the release key. Undefined when the delta saves too little to be worth its keep; what was put
+ * by then is of no use. Throws what `sealDelta` throws.
  */
 export async function packDelta(
   ends: { readonly base: DeltaEnd; readonly next: DeltaEnd },
@@ -63,11 +63,9 @@ export async function packDelta(
 ): Promise<PackedDelta | undefined> {
   const { base, next } = ends
   const { contentSecret, releaseKey, ...rest } = options
-  const kept: Parameters<PutBlock>[0][] = []
   const sealed = await sealDelta(
     { base: base.release.treeRef, next: next.release.treeRef },
-    // Nothing is stored of a delta that is not wanted; what is wanted is small.
-    { get: blocks.get, put: async (block) => void kept.push(block) },
+    blocks,
     { ...rest, secret: contentSecret },
   )
   const isWorthIt =
@@ -80,7 +78,6 @@ export async function packDelta(
     sealed.lists,
     releaseKey,
   )
-  for (const block of kept) await blocks.put(block)
   await blocks.put({ cid, bytes })
   const deltaBytes = sealed.deltaBytes + bytes.byteLength
   const recipeBytes = await recipeBytesOf(next, blocks.get, options)
