@@ -1,20 +1,17 @@
 /**
- * `npm run bench:ota -- BENCH [options]`: what an update over the air costs, and what it survives. Each bench is a
- * folder of its own; its `run.ts` is handed the rest of the line and gives the exit code.
+ * `npm run bench:ota -- NAME [options]`: what updates must show. Each NAME is a folder here that tells its own story.
+ * Exit 0 when what it measures holds, 1 when not, 2 on misuse.
  */
-type Bench = (args: readonly string[]) => Promise<number>
-
-const BENCHES: Readonly<Record<string, () => Promise<{ readonly run: Bench }>>> = {
+const BENCHES: Readonly<
+  Record<string, () => Promise<{ run(args: readonly string[]): Promise<number> }>>
+> = {
   delta: () => import('./delta/run.ts'),
 }
 
-const [name = '', ...rest] = process.argv.slice(2)
-const load = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined
-if (load === undefined) {
-  const names = Object.keys(BENCHES).join(' | ')
-  process.stderr.write(`usage: npm run bench:ota -- ${names} [options]; --help behind a name tells more\n`)
-  process.exitCode = 2
-} else {
-  const { run } = await load()
-  process.exitCode = await run(rest)
+const [name = '', ...args] = process.argv.slice(2)
+const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined
+if (bench === undefined) {
+  process.stderr.write(`usage: npm run bench:ota -- ${Object.keys(BENCHES).join('|')} [options]\n`)
+  process.exit(2)
 }
+process.exit(await (await bench()).run(args))

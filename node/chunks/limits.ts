@@ -19,13 +19,13 @@ export const NODE_MAX_PAYLOAD_BYTES = 256 * KIB
 export const NODE_ZSTD_LEVEL = 3
 
 /** Recipe entries per node. The average is 2^6 = 64 (delta.md: the manifest then costs what changed). */
-export const NODE_CUT_MASK = 0b11_1111
+export const NODE_CUT_MASK = 0b1111
 /** A repeated chunk whose digest always cuts must not give a tree of one-entry nodes. */
-export const NODE_MIN_ENTRIES = 16
+export const NODE_MIN_ENTRIES = 8
 /** 384 entries of at most 130 bytes stay below 64 KiB. */
 export const NODE_MAX_ENTRIES = 384
 /** 16^6 chunks, the least a tree of that height holds, are a TiB at 64 KiB. */
-export const TREE_MAX_HEIGHT = 6
+export const TREE_MAX_HEIGHT = 8
 /** Larger files are not ours: 1 TiB. */
 export const TREE_MAX_PLAIN_BYTES = 1024 * 1024 * MIB
 

@@ -1,0 +1,72 @@
+/** Our publisher as a process: the old release first, then the new one, which is what is measured. */
+import { hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { COHORT_MAX_DEVICES } from '@ioex/node/api'
+import { MIB } from '@ioex/node/base'
+import type { TreeRef } from '@ioex/node/chunks'
+import { collectKnown, type PackOptions, packRelease, wrapReleaseKey } from '@ioex/node/firmware'
+import { createIdentity } from '@ioex/node/identity'
+import { say, taskOf } from '../../exchange/bench-process.ts'
+import { createBlockFile, openBlockFile } from './block-file.ts'
+import type { PublishAnswer, PublishedRelease, PublishTask } from './ours-tasks.ts'
+import { startOwnUsage } from './own-usage.ts'
+
+/** What a publisher uses. */
+const ZSTD_LEVEL = 19
+/** Of the old release not a byte is counted, so it is packed quickly. */
+const OLD_ZSTD_LEVEL = 1
+/** The same in each run, so that a run can be repeated. */
+const SECRET = new Uint8Array(hash('sha256', 'a content secret for benches', 'buffer'))
+const VENDOR = '0x00000000000000000000000000000000000000be'
+
+const task = taskOf<PublishTask>()
+const old = await publish('old', OLD_ZSTD_LEVEL)
+const usage = await startOwnUsage()
+const fresh = await publish('new', ZSTD_LEVEL, old)
+const { cpuSeconds, peakRssBytes } = await usage.end()
+const answer: PublishAnswer = {
+  old,
+  new: fresh,
+  wrapBytes: await wrapBytes(fresh),
+  cost: { cpuSeconds, peakRssBytes },
+}
+say(answer)
+
+async function publish(
+  which: 'old' | 'new',
+  zstdLevel: number,
+  base?: PublishedRelease & { readonly tree: TreeRef },
+): Promise<PublishedRelease & { readonly tree: TreeRef }> {
+  const blocks = join(task.folder, `${which}.blocks`)
+  const file = await createBlockFile(blocks)
+  const options: PackOptions = {
+    vendor: VENDOR,
+    model: 'bench',
+    version: which,
+    contentSecret: SECRET,
+    zstdLevel,
+    profile: task.profile,
+    ...(base === undefined ? {} : { known: await knownOf(base) }),
+  }
+  const source = createReadStream(task[which], { highWaterMark: MIB })
+  const { root, releaseKey, tree } = await packRelease(source, file.put, options)
+  await file.close()
+  return { root: root.toString(), releaseKey: releaseKey.toHex(), blocks, tree }
+}
+
+async function knownOf({ blocks, tree }: { blocks: string; tree: TreeRef }) {
+  const file = await openBlockFile(blocks)
+  try {
+    return await collectKnown([tree], file.get)
+  } finally {
+    await file.close()
+  }
+}
+
+/** As every device of a full cohort fetches it. */
+async function wrapBytes({ releaseKey }: PublishedRelease): Promise<number> {
+  const { ageRecipient } = createIdentity(SECRET)
+  const recipients = Array.from({ length: COHORT_MAX_DEVICES }, () => ageRecipient)
+  return (await wrapReleaseKey(Uint8Array.fromHex(releaseKey), recipients)).byteLength
+}
