@@ -8,11 +8,14 @@ export interface ChunkProfile {
   readonly maxBytes: number
 }
 
-/** 16/64/256 KiB: the default. */
+/**
+ * 4/64/128 KiB: the default. A device fetches the chunks at the edges of what changed in whole: with 16/64/256 a
+ * fix of 7 MB within 180 MB costs 3 % more.
+ */
 export const PROFILE_64K: ChunkProfile = {
-  minBytes: 16_384,
+  minBytes: 4_096,
   averageBytes: 65_536,
-  maxBytes: 262_144,
+  maxBytes: 131_072,
 }
 
 /** A leaf of the recipe: all that is needed to fetch, open and check one chunk. */

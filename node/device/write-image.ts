@@ -3,6 +3,7 @@ import type { CID } from 'multiformats/cid'
 import type { AbortOptions, Hex } from '../base/index.ts'
 import { type OpenedRelease, openRelease } from '../firmware/index.ts'
 import { openLocalChunks } from './chunk-index.ts'
+import { createNodeKeeper, openKeptNodes } from './kept-nodes.ts'
 import { DISK_HEADROOM_BYTES, IMAGE_MAX_BYTES } from './limits.ts'
 import { type Slots, sizeOf } from './slots.ts'
 import { type StageNeeds, stageImage, verifyAndName } from './stage.ts'
@@ -36,6 +37,10 @@ function indexPath(folder: string, slot: SlotName): string {
   return join(folder, `chunks-${slot}.idx`)
 }
 
+function nodesPath(folder: string, slot: SlotName): string {
+  return join(folder, `nodes-${slot}.bin`)
+}
+
 /** Stages the image in its slot, reads it back from disk and gives it its name there. */
 export async function writeImage(
   needs: { readonly slots: Slots },
@@ -55,18 +60,27 @@ export async function writeImage(
     installed === null
       ? undefined
       : await openLocalChunks(slots.paths(installed.slot).image, indexPath(folder, installed.slot))
+  // Who keeps blocks has the nodes among them, and has to find them there to serve them.
+  const earlier =
+    installed === null || source.onReused !== undefined
+      ? undefined
+      : await openKeptNodes(nodesPath(folder, installed.slot))
+  const nodes = await createNodeKeeper(nodesPath(folder, slot), source.get, earlier)
   try {
     const { imageBytes } = release
     const { index, reusedChunks } = await stageImage(
-      { ...source, local, onProgress: events.onProgress },
+      { ...source, get: nodes.get, local, onProgress: events.onProgress },
       { tree: release.treeRef, imageBytes, paths },
       options,
     )
     events.onStaged()
     const sha256 = await verifyAndName(paths, { index, imageHash: release.imageHash }, options)
     await index.save(indexPath(folder, slot))
+    await nodes.save()
     return { sha256, imageBytes, reusedChunks }
   } finally {
+    await nodes.close()
+    await earlier?.close()
     await local?.close()
   }
 }

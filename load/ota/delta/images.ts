@@ -20,7 +20,13 @@ const EXT4_FIRST_INODE = 11
 const EXT4_SPARE_SHARE = 0.25
 const EXT4_STEP_MIB = 32
 /** Manuals, translations and the like, which no device carries. */
-const LEFT_OUT = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/locale', 'usr/share/lintian']
+const LEFT_OUT = [
+  'usr/share/doc',
+  'usr/share/man',
+  'usr/share/info',
+  'usr/share/locale',
+  'usr/share/lintian',
+]
 
 export async function slim(folder: string): Promise<void> {
   for (const path of LEFT_OUT) await rm(join(folder, path), { recursive: true, force: true })
@@ -53,7 +59,12 @@ export async function makeExt4(folder: string, path: string, sizeMib: number): P
       path,
       `${sizeMib}M`,
     ],
-    { env: { E2FSPROGS_FAKE_TIME: String(EPOCH_S), PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` } },
+    {
+      env: {
+        E2FSPROGS_FAKE_TIME: String(EPOCH_S),
+        PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`,
+      },
+    },
   )
   await fixChangeTimes(path)
 }

@@ -15,7 +15,8 @@ const { release, installed, slots: folder } = taskOf<DeviceTask>()
 const slots = createSlots(folder)
 const blocks = await openBlockFile(release.blocks)
 const fetched = { root: 0, nodes: 0, chunks: 0 }
-let fetchedBlocks = 0
+/** A block that comes again is in the device's store, and fetched once. */
+const seen = new Set<string>()
 
 const usage = await startOwnUsage()
 const opened = await open(release)
@@ -32,20 +33,26 @@ const { reusedChunks } = await writeImage(
 )
 const { growthBytes, ...cost } = await usage.end()
 await blocks.close()
-const answer: DeviceAnswer = { cost, growthBytes, fetched, fetchedBlocks, reusedChunks }
+const answer: DeviceAnswer = {
+  cost,
+  growthBytes,
+  fetched,
+  fetchedBlocks: 1 + seen.size,
+  reusedChunks,
+}
 say(answer)
 
 async function open({ root, releaseKey }: PublishedRelease): Promise<OpenedRelease> {
   const bytes = await blocks.get(CID.parse(root))
   fetched.root += bytes.byteLength
-  fetchedBlocks++
   return openRelease(bytes, Uint8Array.fromHex(releaseKey))
 }
 
 async function fetch(cid: CID): Promise<Uint8Array> {
   const bytes = await blocks.get(cid)
+  if (seen.has(cid.toString())) return bytes
+  seen.add(cid.toString())
   fetched[cid.code === DAG_CBOR_CODEC ? 'nodes' : 'chunks'] += bytes.byteLength
-  fetchedBlocks++
   return bytes
 }
 

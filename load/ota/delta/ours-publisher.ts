@@ -66,7 +66,9 @@ async function knownOf({ blocks, tree }: { blocks: string; tree: TreeRef }) {
 
 /** As every device of a full cohort fetches it. */
 async function wrapBytes({ releaseKey }: PublishedRelease): Promise<number> {
-  const { ageRecipient } = createIdentity(SECRET)
-  const recipients = Array.from({ length: COHORT_MAX_DEVICES }, () => ageRecipient)
+  const recipients = Array.from({ length: COHORT_MAX_DEVICES }, (_, index) => {
+    const seed = hash('sha256', `device ${index}`, 'buffer')
+    return createIdentity(new Uint8Array(seed)).ageRecipient
+  })
   return (await wrapReleaseKey(Uint8Array.fromHex(releaseKey), recipients)).byteLength
 }

@@ -113,12 +113,7 @@ const RECIPES: Readonly<
   },
 }
 
-function recipeOf(
-  what: string,
-  old: Contents,
-  fresh: Contents,
-  form: Recipe['form'],
-): Recipe {
+function recipeOf(what: string, old: Contents, fresh: Contents, form: Recipe['form']): Recipe {
   const isCompressed = form === 'squashfs'
   const differing = fresh.filter(
     (one) => !old.some(({ name, version }) => one.name === name && one.version === version),

@@ -67,7 +67,10 @@ export async function serveRanges(path: string): Promise<RangeServer> {
 }
 
 /** As `bytes=0-99,200-299` names them, the last byte included; none when the whole file is asked for. */
-function rangesOf(header: string | undefined, size: number): readonly (readonly [number, number])[] {
+function rangesOf(
+  header: string | undefined,
+  size: number,
+): readonly (readonly [number, number])[] {
   const [, list = ''] = /^bytes=(.+)$/.exec(header ?? '') ?? []
   return [...list.matchAll(/(\d+)-(\d*)/g)].map(([, from, to]) => [
     Number(from),
