@@ -40,7 +40,28 @@ export const CHUNKS_IN_FLIGHT = 8
  * same CID) and counted twice.
  */
 export const REMEMBERED_CHUNKS = 131_072
-/** 16 chunks of at most 256 KiB are 4 MiB, enough to keep several peers busy. */
+/** 16 chunks of at most 128 KiB are 2 MiB, enough to keep several peers busy. */
 export const READ_AHEAD_CHUNKS = 16
 /** Nodes fetched ahead on each level of a tree: some 200 chunks, so that a recipe is not paid for in round trips. */
 export const READ_AHEAD_NODES = 8
+
+/** Of the earlier image, what a patch may refer to: 1 MiB around the place where the chunk should have been. */
+export const PATCH_WINDOW_BYTES = MIB
+/** A decoder of a patch needs the window and the chunk at once (log2). */
+export const PATCH_WINDOW_LOG = 21
+/** Patches of about 6 KiB travel together; one bundle is one block. */
+export const BUNDLE_MAX_BYTES = 256 * KIB
+/** A bundle whose patches cannot be told apart by their lengths is refused; none is smaller than a zstd frame. */
+export const BUNDLE_MAX_PATCHES = 16_384
+/** Bundles of one list: 36 bytes of link each, which leaves room for the rows in one node. */
+export const LIST_MAX_BUNDLES = 256
+/** Patches of one list; a row takes up to 20 bytes before compression and 256 KiB are the most. */
+export const LIST_MAX_PATCHES = 8_192
+/** Of a whole delta, for a reader: 16 GiB of changed chunks at 64 KiB, some 60 MB of memory. */
+export const DELTA_MAX_PATCHES = 262_144
+/** A patch that saves less than this part of the plain chunk is not worth its window. */
+export const PATCH_MAX_SHARE = 0.95
+/** Opened chunks of the earlier image that the publisher keeps: windows of neighbours overlap. */
+export const PATCH_READ_CACHE_BYTES = 8 * MIB
+/** Opened bundles that a device keeps: chunks are wanted nearly in the order of the file. */
+export const OPEN_BUNDLES = 12

@@ -13,11 +13,15 @@ export const RAW_CODEC = 0x55
 export const DAG_CBOR_CODEC = 0x71
 const SHA2_256 = 0x12
 
-/** What a key is for. A patch will be the third: the same plaintext in other bytes must have another key. */
-export type Form = 'plain' | 'node'
+/** What a key is for: one key never seals two byte strings, whatever form the same plaintext takes. */
+export type Form = 'plain' | 'node' | 'patch'
 
 const KEY_PURPOSE = utf8('ioex/chunk/1')
-const FORM: Readonly<Record<Form, Uint8Array>> = { plain: utf8('plain'), node: utf8('node') }
+const FORM: Readonly<Record<Form, Uint8Array>> = {
+  plain: utf8('plain'),
+  node: utf8('node'),
+  patch: utf8('patch'),
+}
 /** Safe because a key is derived from the bytes that it seals: it never sees others. */
 const NONCE = new Uint8Array(12)
 

@@ -18,6 +18,13 @@ export const PROFILE_64K: ChunkProfile = {
   maxBytes: 131_072,
 }
 
+/** 4/16/64 KiB: for images that are compressed already, where less is found again, and for small ones. */
+export const PROFILE_16K: ChunkProfile = {
+  minBytes: 4_096,
+  averageBytes: 16_384,
+  maxBytes: 65_536,
+}
+
 /** A leaf of the recipe: all that is needed to fetch, open and check one chunk. */
 export interface ChunkRef {
   readonly cid: CID
@@ -105,6 +112,8 @@ export type TreeBlock =
 export type ChunkErrorCode =
   | 'chunk-damaged'
   | 'node-damaged'
+  /** Patches that are none, or make another chunk: the plain one does. */
+  | 'delta-damaged'
   /** More than 64 KiB: a fault of whoever put so much into one node. */
   | 'node-too-large'
   | 'tree-too-deep'

@@ -10,6 +10,9 @@
  * else: the target is the release root itself, so that the sha-256 in TUF and the digest in the CID are the
  * same bytes. A key is checked against the `releaseKeyHash` that stands beside it.
  *
+ * From the last DELTA_BASES releases there are *deltas* (`packDelta`): a root of their own, named by the targets
+ * metadata beside the release, with patches for the chunks that changed.
+ *
  * What leaks: whoever sees the blocks of one vendor sees which chunks are equal and how long they are, and the
  * sizes, model and version in the root. Taking a device off the wraps protects only what changes afterwards.
  *
@@ -34,8 +37,20 @@ export {
   type MetadataRefusal,
   type UploadedMetadata,
 } from './accept-metadata.ts'
+export {
+  type DeltaEnd,
+  openDeltaRoot,
+  packDelta,
+  type PackDeltaOptions,
+  type PackedDelta,
+} from './delta-root.ts'
 export { collectKnown, decodeKnownChunks } from './known-chunks.ts'
-export { RELEASE_ROOT_MAX_BYTES, WRAP_MAX_BYTES, WRAP_MAX_RECIPIENTS } from './limits.ts'
+export {
+  DELTA_BASES,
+  RELEASE_ROOT_MAX_BYTES,
+  WRAP_MAX_BYTES,
+  WRAP_MAX_RECIPIENTS,
+} from './limits.ts'
 export { createMetadataFile } from './metadata-file.ts'
 export { createMetadataFolder } from './metadata-folder.ts'
 export {

@@ -1,6 +1,14 @@
 import { COHORT_MAX_DEVICES } from '../api/index.ts'
 import { KIB, MIB } from '../base/index.ts'
 
+/** Lists of a delta: 8,192 patches each, as many as `openPatches` takes. */
+export const DELTA_MAX_LISTS = 32
+/** 32 links and keys, two digests. */
+export const DELTA_ROOT_MAX_BYTES = 4 * KIB
+/** A delta that costs more of what it replaces is not published: seeds would keep it for next to nothing. */
+export const DELTA_MAX_SHARE = 0.9
+/** Earlier releases from which there is a delta: who skipped more fetches chunks. */
+export const DELTA_BASES = 3
 /** A release root has about 400 bytes; model and version have at most 64 letters each. */
 export const RELEASE_ROOT_MAX_BYTES = 2 * KIB
 /** As chunks bounds files: 1 TiB. */

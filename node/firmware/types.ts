@@ -72,10 +72,11 @@ export interface KnownChunks {
   encode(): Uint8Array
 }
 
-/** A patch set from an earlier release; made by a later publisher step. */
+/** Patches from an earlier release. */
 export interface DeltaTarget {
   readonly baseRoot: CID
   readonly deltaRoot: CID
+  /** What a device that runs the base is expected to fetch in all: `PackedDelta.expectedBytes`. */
   readonly bytes: number
 }
 

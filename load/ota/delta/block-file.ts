@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open, readFile, writeFile } from 'node:fs/promises'
 import type { GetBlock, PutBlock } from '@ioex/node/chunks'
+import type { CID } from 'multiformats/cid'
 
 export interface BlockFileWriter {
   readonly put: PutBlock
@@ -30,6 +31,7 @@ export async function createBlockFile(path: string): Promise<BlockFileWriter> {
 export interface BlockFile {
   /** Checked against the CID, as a block that comes from a peer is. */
   readonly get: GetBlock
+  has(cid: CID): boolean
   close(): Promise<void>
 }
 
@@ -41,6 +43,7 @@ export async function openBlockFile(path: string): Promise<BlockFile> {
   )
   const file = await open(path, 'r')
   return {
+    has: (cid) => places.has(cid.toString()),
     async get(cid) {
       const place = places.get(cid.toString())
       if (place === undefined) throw new Error(`${cid.toString()} was not published`)

@@ -5,11 +5,19 @@ import { join } from 'node:path'
 import { COHORT_MAX_DEVICES } from '@ioex/node/api'
 import { MIB } from '@ioex/node/base'
 import type { TreeRef } from '@ioex/node/chunks'
-import { collectKnown, type PackOptions, packRelease, wrapReleaseKey } from '@ioex/node/firmware'
+import {
+  collectKnown,
+  openRelease,
+  packDelta,
+  type PackOptions,
+  packRelease,
+  wrapReleaseKey,
+} from '@ioex/node/firmware'
 import { createIdentity } from '@ioex/node/identity'
+import { CID } from 'multiformats/cid'
 import { say, taskOf } from '../../exchange/bench-process.ts'
-import { createBlockFile, openBlockFile } from './block-file.ts'
-import type { PublishAnswer, PublishedRelease, PublishTask } from './ours-tasks.ts'
+import { type BlockFile, createBlockFile, openBlockFile } from './block-file.ts'
+import type { PublishAnswer, PublishedDelta, PublishedRelease, PublishTask } from './ours-tasks.ts'
 import { startOwnUsage } from './own-usage.ts'
 
 /** What a publisher uses. */
@@ -24,10 +32,12 @@ const task = taskOf<PublishTask>()
 const old = await publish('old', OLD_ZSTD_LEVEL)
 const usage = await startOwnUsage()
 const fresh = await publish('new', ZSTD_LEVEL, old)
+const delta = task.patches ? await publishDelta(old, fresh) : undefined
 const { cpuSeconds, peakRssBytes } = await usage.end()
 const answer: PublishAnswer = {
   old,
   new: fresh,
+  ...(delta === undefined ? {} : { delta }),
   wrapBytes: await wrapBytes(fresh),
   cost: { cpuSeconds, peakRssBytes },
 }
@@ -61,6 +71,37 @@ async function knownOf({ blocks, tree }: { blocks: string; tree: TreeRef }) {
     return await collectKnown([tree], file.get)
   } finally {
     await file.close()
+  }
+}
+
+async function publishDelta(from: PublishedRelease, to: PublishedRelease): Promise<PublishedDelta> {
+  const blocks = join(task.folder, 'delta.blocks')
+  const [file, base, next] = [
+    await createBlockFile(blocks),
+    await openBlockFile(from.blocks),
+    await openBlockFile(to.blocks),
+  ]
+  try {
+    const end = async ({ root, releaseKey }: PublishedRelease, { get }: BlockFile) => {
+      const cid = CID.parse(root)
+      return { root: cid, release: openRelease(await get(cid), Uint8Array.fromHex(releaseKey)) }
+    }
+    const packed = await packDelta(
+      { base: await end(from, base), next: await end(to, next) },
+      // Chunks that both have are in the first file only.
+      { put: file.put, get: async (cid) => await (next.has(cid) ? next : base).get(cid) },
+      {
+        contentSecret: SECRET,
+        releaseKey: Uint8Array.fromHex(to.releaseKey),
+        zstdLevel: ZSTD_LEVEL,
+      },
+    )
+    if (packed === undefined) throw new Error('patches would save too little')
+    return { root: packed.root.toString(), blocks }
+  } finally {
+    await file.close()
+    await base.close()
+    await next.close()
   }
 }
 

@@ -24,6 +24,7 @@ export async function oursRow(name: OursRowName, pair: Pair, needs: OursNeeds): 
       old: pair.old.path,
       new: pair.new.path,
       profile: pair.profile,
+      patches: name === 'ours-patches',
       folder,
     } satisfies PublishTask)
     const slots = join(folder, 'slots')
@@ -31,7 +32,12 @@ export async function oursRow(name: OursRowName, pair: Pair, needs: OursNeeds): 
     await requireSameFile(join(slots, 'slot-a', 'image'), pair.old.path)
     const runs = []
     for (let run = 0; run < needs.applyRuns; run++) {
-      const update: DeviceTask = { slots, release: published.new, installed: published.old }
+      const update: DeviceTask = {
+        slots,
+        release: published.new,
+        installed: published.old,
+        ...(published.delta === undefined ? {} : { delta: published.delta }),
+      }
       const answer = await device(needs, update)
       const image = join(slots, 'slot-b', 'image')
       await requireSameFile(image, pair.new.path)

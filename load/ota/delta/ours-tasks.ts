@@ -6,6 +6,8 @@ export interface PublishTask {
   readonly old: string
   readonly new: string
   readonly profile: ChunkProfile
+  /** With patches from the old release. */
+  readonly patches: boolean
   /** Block files are made here: `old.blocks` and `new.blocks`. */
   readonly folder: string
 }
@@ -18,9 +20,16 @@ export interface PublishedRelease {
   readonly blocks: string
 }
 
+export interface PublishedDelta {
+  readonly root: string
+  /** A block file. */
+  readonly blocks: string
+}
+
 export interface PublishAnswer {
   readonly old: PublishedRelease
   readonly new: PublishedRelease
+  readonly delta?: PublishedDelta
   /** Bytes of the release key wrapped for a cohort. */
   readonly wrapBytes: number
   /** Of publishing the new release; the old one was there. */
@@ -32,13 +41,21 @@ export interface DeviceTask {
   readonly release: PublishedRelease
   /** Undefined: nothing is installed yet. */
   readonly installed?: PublishedRelease
+  readonly delta?: PublishedDelta
 }
 
 export interface DeviceAnswer {
   readonly cost: Cost
   /** Of the peak, what lies above the resident set before the release was there. */
   readonly growthBytes: number
-  readonly fetched: { readonly root: number; readonly nodes: number; readonly chunks: number }
+  readonly fetched: FetchedBytes
   readonly fetchedBlocks: number
-  readonly reusedChunks: number
+}
+
+export interface FetchedBytes {
+  readonly root: number
+  readonly nodes: number
+  readonly chunks: number
+  /** Root, lists and bundles of the patches. */
+  readonly delta: number
 }

@@ -2,11 +2,10 @@
 import { createHash } from 'node:crypto'
 import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ChunkProfile, PROFILE_64K } from '@ioex/node/chunks'
+import { type ChunkProfile, PROFILE_16K, PROFILE_64K } from '@ioex/node/chunks'
 import { createDebian, type Debian, type DebianPackage } from './debian.ts'
 import { describeFile, ext4SizeMib, makeExt4, makeSquashfs, makeTar, slim } from './images.ts'
 import { unpackNodeBinary } from './node-binary.ts'
-import { PROFILE_16K } from './profile.ts'
 import type { Pair, PairName } from './types.ts'
 
 export interface PairNeeds {

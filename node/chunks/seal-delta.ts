@@ -1,0 +1,170 @@
+import { concat } from '../base/index.ts'
+import { type BaseReader, createBaseReader, type PlacedRef } from './base-reader.ts'
+import { openChunk } from './chunk.ts'
+import { inOrder } from './in-order.ts'
+import {
+  BUNDLE_MAX_BYTES,
+  CHUNKS_IN_FLIGHT,
+  LIST_MAX_BUNDLES,
+  LIST_MAX_PATCHES,
+  PATCH_MAX_SHARE,
+} from './limits.ts'
+import { sealNode } from './node-block.ts'
+import { makePatch, sealBundle, windowBytes, windowStart } from './patch.ts'
+import { type ListedBundle, listContent, type PatchRow } from './patch-list.ts'
+import { expectedOffsets, type PlacedChunk } from './place-windows.ts'
+import { walkTree } from './read.ts'
+import { checkSecret } from './sealing.ts'
+import type { DeltaOptions, GetBlock, PutBlock, SealedDelta, TreeRef } from './types.ts'
+
+interface Todo extends PlacedRef {
+  readonly chunk: number
+  readonly windowAt: number
+}
+
+interface Made {
+  readonly row: PatchRow
+  readonly frame: Uint8Array | undefined
+  readonly sealedBytes: number
+}
+
+/**
+ * Makes patches for every chunk of `next` that `base` lacks, from blocks of both. Memory grows with the number
+ * of chunks (some 300 bytes each), not with their content. Throws what `walkTree`, `get` and `put` throw.
+ */
+export async function sealDelta(
+  images: { readonly base: TreeRef; readonly next: TreeRef },
+  blocks: { readonly get: GetBlock; readonly put: PutBlock },
+  options: DeltaOptions,
+): Promise<SealedDelta> {
+  checkSecret(options.secret, 'the content secret')
+  const { get, put } = blocks
+  const base = await placed(images.base, get, options)
+  const next = await placed(images.next, get, options)
+  const baseBytes = endOf(base)
+  const reader = createBaseReader(base, get)
+  const todo = todoOf(base, next, baseBytes)
+  const writer = createDeltaWriter(options.secret, put)
+  const count = { patches: 0, plainBytes: 0, insteadOfBytes: 0, done: 0 }
+
+  const made = inOrder(
+    todo,
+    CHUNKS_IN_FLIGHT,
+    (one, signal) => patchOf(one, { reader, get, baseBytes }, { ...options, signal }),
+    options,
+  )
+  for await (const { row, frame, sealedBytes } of made) {
+    options.onProgress?.(++count.done, todo.length)
+    if (frame === undefined) {
+      count.plainBytes += sealedBytes
+      continue
+    }
+    count.patches++
+    count.insteadOfBytes += sealedBytes
+    await writer.add(row, frame)
+  }
+  const { lists, deltaBytes } = await writer.finish()
+  const { patches, plainBytes, insteadOfBytes } = count
+  return { lists, patches, deltaBytes, plainBytes, insteadOfBytes }
+}
+
+async function placed(
+  tree: TreeRef,
+  get: GetBlock,
+  options: DeltaOptions,
+): Promise<readonly PlacedRef[]> {
+  const chunks: PlacedRef[] = []
+  let offset = 0
+  const walk = options.signal === undefined ? {} : { signal: options.signal }
+  for await (const ref of walkTree(tree, get, walk)) {
+    chunks.push({ offset, ref })
+    offset += ref.plainBytes
+  }
+  return chunks
+}
+
+function endOf(chunks: readonly PlacedRef[]): number {
+  const last = chunks.at(-1)
+  return last === undefined ? 0 : last.offset + last.ref.plainBytes
+}
+
+function todoOf(
+  base: readonly PlacedRef[],
+  next: readonly PlacedRef[],
+  baseBytes: number,
+): readonly Todo[] {
+  const expected = expectedOffsets(base.map(named), next.map(named))
+  const todo: Todo[] = []
+  for (const [chunk, { offset, ref }] of next.entries()) {
+    const at = expected[chunk]
+    if (at === undefined) continue
+    todo.push({ chunk, offset, ref, windowAt: windowStart(at, ref.plainBytes, baseBytes) })
+  }
+  return todo
+}
+
+function named({ offset, ref }: PlacedRef): PlacedChunk {
+  return { offset, plainBytes: ref.plainBytes, name: ref.plainHash.toHex() }
+}
+
+async function patchOf(
+  { chunk, offset, ref, windowAt }: Todo,
+  from: { readonly reader: BaseReader; readonly get: GetBlock; readonly baseBytes: number },
+  options: DeltaOptions,
+): Promise<Made> {
+  const abort = options.signal === undefined ? {} : { signal: options.signal }
+  const window = await from.reader.read(windowAt, windowBytes(windowAt, from.baseBytes), abort)
+  const plain = await openChunk(ref, await from.get(ref.cid, abort))
+  const frame = await makePatch(plain, window, options.zstdLevel)
+  const { sealedBytes } = ref
+  const isWorthIt = frame !== undefined && frame.byteLength <= PATCH_MAX_SHARE * sealedBytes
+  const row = { chunk, shift: windowAt - offset, frameBytes: frame?.byteLength ?? 0 }
+  return { row, frame: isWorthIt ? frame : undefined, sealedBytes }
+}
+
+/** Frames become bundles, bundles become lists; each block is put as soon as it is full. */
+function createDeltaWriter(secret: Uint8Array, put: PutBlock) {
+  const lists: TreeRef[] = []
+  let deltaBytes = 0
+  let frames: Uint8Array[] = []
+  let frameBytes = 0
+  let rows: PatchRow[] = []
+  let bundles: ListedBundle[] = []
+  let listed = 0
+
+  const closeBundle = async () => {
+    if (rows.length === 0) return
+    const { bundle, bytes } = sealBundle(concat(frames), secret)
+    await put({ cid: bundle.cid, bytes })
+    deltaBytes += bytes.byteLength
+    bundles.push({ bundle, rows })
+    listed += rows.length
+    frames = []
+    rows = []
+    frameBytes = 0
+  }
+  const closeList = async () => {
+    await closeBundle()
+    if (bundles.length === 0) return
+    const { cid, key, bytes } = await sealNode(listContent(bundles), secret)
+    await put({ cid, bytes })
+    deltaBytes += bytes.byteLength
+    lists.push({ cid, key })
+    bundles = []
+    listed = 0
+  }
+  return {
+    async add(row: PatchRow, frame: Uint8Array): Promise<void> {
+      if (frameBytes + frame.byteLength > BUNDLE_MAX_BYTES) await closeBundle()
+      const isFull = bundles.length >= LIST_MAX_BUNDLES || listed + rows.length >= LIST_MAX_PATCHES
+      if (isFull) await closeList()
+      rows.push(row)
+      frames.push(frame)
+      frameBytes += frame.byteLength
+    },
+    async finish() {
+      await closeList()
+      return { lists, deltaBytes }
+    },
+  }
+}
