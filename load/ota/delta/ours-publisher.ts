@@ -19,6 +19,7 @@ import { say, taskOf } from '../../exchange/bench-process.ts'
 import { type BlockFile, createBlockFile, openBlockFile } from './block-file.ts'
 import type { PublishAnswer, PublishedDelta, PublishedRelease, PublishTask } from './ours-tasks.ts'
 import { startOwnUsage } from './own-usage.ts'
+import type { Cost } from './types.ts'
 
 /** What a publisher uses. */
 const ZSTD_LEVEL = 19
@@ -32,16 +33,22 @@ const task = taskOf<PublishTask>()
 const old = await publish('old', OLD_ZSTD_LEVEL)
 const usage = await startOwnUsage()
 const fresh = await publish('new', ZSTD_LEVEL, old)
+const cost = costOf(await usage.end())
+const patching = await startOwnUsage()
 const delta = task.patches ? await publishDelta(old, fresh) : undefined
-const { cpuSeconds, peakRssBytes } = await usage.end()
+const patchCost = costOf(await patching.end())
 const answer: PublishAnswer = {
   old,
   new: fresh,
-  ...(delta === undefined ? {} : { delta }),
   wrapBytes: await wrapBytes(fresh),
-  cost: { cpuSeconds, peakRssBytes },
+  cost,
+  ...(delta === undefined ? {} : { delta: { ...delta, cost: patchCost } }),
 }
 say(answer)
+
+function costOf({ cpuSeconds, peakRssBytes }: Cost): Cost {
+  return { cpuSeconds, peakRssBytes }
+}
 
 async function publish(
   which: 'old' | 'new',
@@ -74,7 +81,10 @@ async function knownOf({ blocks, tree }: { blocks: string; tree: TreeRef }) {
   }
 }
 
-async function publishDelta(from: PublishedRelease, to: PublishedRelease): Promise<PublishedDelta> {
+async function publishDelta(
+  from: PublishedRelease,
+  to: PublishedRelease,
+): Promise<Omit<PublishedDelta, 'cost'>> {
   const blocks = join(task.folder, 'delta.blocks')
   const [file, base, next] = [
     await createBlockFile(blocks),

@@ -24,6 +24,8 @@ export interface PublishedDelta {
   readonly root: string
   /** A block file. */
   readonly blocks: string
+  /** Of the patches alone. */
+  readonly cost: Cost
 }
 
 export interface PublishAnswer {

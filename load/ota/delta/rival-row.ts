@@ -30,11 +30,9 @@ const Kept = z.union([
 ])
 type Kept = z.infer<typeof Kept>
 
-export async function rivalRow(
-  name: keyof typeof RIVALS,
-  pair: Pair,
-  needs: RivalNeeds,
-): Promise<Row> {
+export type RivalName = keyof typeof RIVALS
+
+export async function rivalRow(name: RivalName, pair: Pair, needs: RivalNeeds): Promise<Row> {
   const rival = RIVALS[name]
   try {
     const digest = createHash('sha256')

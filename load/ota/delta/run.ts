@@ -15,9 +15,9 @@ import { createProcesses } from '../../exchange/processes.ts'
 import { verdictsOf } from './goals.ts'
 import { TIME_PROGRAM } from './measured.ts'
 import { type BenchOptions, readOptions, USAGE } from './options.ts'
-import { oursRow } from './ours-rows.ts'
+import { type OursNeeds, type OursRowName, oursRows } from './ours-rows.ts'
 import { filePair, makePair } from './pairs.ts'
-import { rivalRow } from './rival-row.ts'
+import { type RivalName, rivalRow } from './rival-row.ts'
 import { RIVALS } from './rivals.ts'
 import { tableOf } from './table.ts'
 import type { Pair, PairReport, Row, RowName } from './types.ts'
@@ -29,9 +29,8 @@ interface Bench {
   readonly options: BenchOptions
   /** Packages, images and what rivals have published. */
   readonly cache: string
-  readonly scratch: string
   readonly time: string | undefined
-  readonly processes: ReturnType<typeof createProcesses>
+  readonly ours: OursNeeds
 }
 
 export async function run(args: readonly string[]): Promise<number> {
@@ -68,7 +67,8 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   try {
     const time = await findProgram(TIME_PROGRAM)
-    return await measure({ options, cache, scratch, time, processes })
+    const ours = { processes, scratch, applyRuns: options.runs }
+    return await measure({ options, cache, time, ours })
   } finally {
     await processes.stopAll()
     await rm(scratch, { recursive: true, force: true })
@@ -94,10 +94,11 @@ async function measure(bench: Bench): Promise<number> {
       print(`${name}: MISSING: ${reason}\n`)
       continue
     }
-    const rows: Row[] = []
-    for (const row of options.only) {
+    say(`${name}: ours`)
+    const rows: Row[] = [...(await oursRows(options.only.filter(isOurs), pair, bench.ours))]
+    for (const row of options.only.filter(isRival)) {
       say(`${name}: ${row}`)
-      rows.push(await measureRow(row, pair, bench))
+      rows.push(await measureRival(row, pair, bench))
     }
     const report: PairReport = { pair, rows }
     reports.push(report)
@@ -118,19 +119,19 @@ function pairsOf({ options, cache }: Bench): readonly (readonly [string, () => P
   return pairs.map((name) => [name, () => makePair(name, { cache, say })])
 }
 
-function measureRow(name: RowName, pair: Pair, bench: Bench): Promise<Row> {
-  const { processes, scratch, cache, time } = bench
-  const { runs: applyRuns, timeoutMs, isFresh } = bench.options
-  if (isRival(name)) {
-    if (time === undefined) {
-      const error = 'GNU time is not installed; Debian: apt-get install time'
-      return Promise.resolve({ name, error, missing: true })
-    }
-    return rivalRow(name, pair, { cache, scratch, time, applyRuns, timeoutMs, isFresh })
+function measureRival(name: RivalName, pair: Pair, bench: Bench): Promise<Row> {
+  const { cache, time, ours, options } = bench
+  if (time === undefined) {
+    const error = 'GNU time is not installed; Debian: apt-get install time'
+    return Promise.resolve({ name, error, missing: true })
   }
-  return oursRow(name, pair, { processes, scratch, applyRuns })
+  return rivalRow(name, pair, { ...ours, ...options, cache, time })
 }
 
-function isRival(name: RowName): name is keyof typeof RIVALS {
+function isRival(name: RowName): name is RivalName {
   return Object.hasOwn(RIVALS, name)
+}
+
+function isOurs(name: RowName): name is OursRowName {
+  return !isRival(name)
 }
