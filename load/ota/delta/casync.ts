@@ -1,7 +1,7 @@
 /** Chunks in a store beside an index, both compressed with zstd; the device seeds from its old image. */
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Rival } from './rivals.ts'
+import type { Rival } from './types.ts'
 
 const make = (store: string, index: string, image: string) =>
   ['make', '--compression=zstd', `--store=${store}`, index, image] as const

@@ -9,7 +9,7 @@ export interface DebianPackage {
   readonly version: string
 }
 
-export type Suites = 'all' | 'without-updates'
+type Suites = 'all' | 'without-updates'
 
 /** A release without what came after it: neither its security suite nor its updates suite. */
 const WITHOUT_UPDATES = `Package: *

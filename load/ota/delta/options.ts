@@ -15,7 +15,7 @@ export interface BenchOptions {
   readonly json: boolean
 }
 
-export type MadePairName = Exclude<PairName, 'files'>
+type MadePairName = Exclude<PairName, 'files'>
 
 const FULL = {
   pairs: ['hotfix-tar', 'update-tar', 'update-ext4', 'kernel-tar', 'app-bin', 'update-squashfs'],

@@ -99,7 +99,7 @@ async function publishDelta(
     const packed = await packDelta(
       { base: await end(from, base), next: await end(to, next) },
       // Chunks that both have are in the first file only.
-      { put: file.put, get: async (cid) => await (next.has(cid) ? next : base).get(cid) },
+      { put: file.put, get: async (cid) => (next.has(cid) ? next : base).get(cid) },
       {
         contentSecret: SECRET,
         releaseKey: Uint8Array.fromHex(to.releaseKey),

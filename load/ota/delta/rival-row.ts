@@ -7,9 +7,9 @@ import { asError } from '@ioex/node/base'
 import { z } from 'zod'
 import { findProgram } from '../../exchange/find-program.ts'
 import { measured } from './measured.ts'
-import { type Rival, type RivalJob, RIVALS } from './rivals.ts'
+import { RIVALS } from './rivals.ts'
 import { requireSameFile } from './same-file.ts'
-import type { Cost, Pair, Row } from './types.ts'
+import type { Cost, Pair, Rival, RivalJob, Row } from './types.ts'
 
 export interface RivalNeeds {
   readonly cache: string

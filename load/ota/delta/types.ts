@@ -72,3 +72,20 @@ export interface PairReport {
   readonly pair: Pair
   readonly rows: readonly Row[]
 }
+
+export interface RivalJob {
+  readonly pair: Pair
+  /** What was published; kept between runs. Working folder of all programs. */
+  readonly published: string
+  /** Runs a program in `published` and tells what it took. */
+  readonly run: (program: string, ...args: readonly string[]) => Promise<Cost>
+}
+
+export interface Rival {
+  /** Programs, and the Debian package that has them. */
+  readonly programs: readonly string[]
+  readonly debianPackage: string
+  publish(job: RivalJob): Promise<Cost>
+  /** Makes the new image at `output` from the old one and what was published; tells what had to be fetched. */
+  apply(job: RivalJob, output: string): Promise<Cost & { readonly fetchedBytes: number }>
+}

@@ -1,8 +1,7 @@
 /** One file takes the device from one image to the other: nothing in it can be used before all of it is there. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Rival } from './rivals.ts'
-import type { Pair } from './types.ts'
+import type { Pair, Rival } from './types.ts'
 
 const FILE = 'published.bin'
 /** The window of xdelta3 into the old image; the default of 64 MiB would be less than the image. */

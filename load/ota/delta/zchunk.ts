@@ -2,7 +2,7 @@
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { serveRanges } from './range-server.ts'
-import type { Rival } from './rivals.ts'
+import type { Rival } from './types.ts'
 import { together } from './measured.ts'
 
 const FILE = 'new.zck'
