@@ -56,6 +56,9 @@ function* decode(buffer: Buffer): Generator<IndexEntry> {
 export interface LocalChunks {
   /** The chunk's plaintext, hashed just now; undefined when the image does not have it (any more). */
   read(plainHash: Uint8Array, bytes: number): Promise<Uint8Array | undefined>
+  /** What stands at that place, unchecked; undefined when the image ends before. */
+  readAt(offset: number, bytes: number): Promise<Uint8Array | undefined>
+  readonly imageBytes: number
   close(): Promise<void>
 }
 
@@ -67,8 +70,10 @@ export async function openLocalChunks(
   const bytes = await readIfThere(indexPath)
   if (bytes === undefined || !bytes.subarray(0, MAGIC.byteLength).equals(MAGIC)) return undefined
   const places = new Map<string, number>()
+  let imageBytes = 0
   for (const entry of decode(bytes.subarray(MAGIC.byteLength))) {
     places.set(keyOf(entry.plainHash), entry.offset)
+    imageBytes = entry.offset + entry.bytes
   }
   const file = await openIfThere(image)
   if (file === undefined) return undefined
@@ -78,6 +83,8 @@ export async function openLocalChunks(
       if (offset === undefined) return undefined
       return readChunk(file, offset, length, plainHash)
     },
+    readAt: (offset, length) => readFully(file, offset, Buffer.allocUnsafe(length)),
+    imageBytes,
     close: () => file.close(),
   }
 }
@@ -93,14 +100,24 @@ export async function readChunk(
   plainHash: Uint8Array,
   into: Buffer = Buffer.allocUnsafe(length),
 ): Promise<Uint8Array | undefined> {
+  const chunk = await readFully(file, offset, into.subarray(0, length))
+  if (chunk === undefined) return undefined
+  return hash('sha256', chunk, 'buffer').equals(plainHash) ? chunk : undefined
+}
+
+/** Undefined when the file ends before `into` is full. */
+async function readFully(
+  file: FileHandle,
+  offset: number,
+  into: Buffer,
+): Promise<Buffer | undefined> {
   let got = 0
-  while (got < length) {
-    const { bytesRead } = await file.read(into, got, length - got, offset + got)
+  while (got < into.byteLength) {
+    const { bytesRead } = await file.read(into, got, into.byteLength - got, offset + got)
     if (bytesRead === 0) return undefined
     got += bytesRead
   }
-  const chunk = into.subarray(0, length)
-  return hash('sha256', chunk, 'buffer').equals(plainHash) ? chunk : undefined
+  return into
 }
 
 /** Half a digest tells chunks apart well enough to find a place; the whole one is checked on reading. */

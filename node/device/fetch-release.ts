@@ -1,5 +1,5 @@
 import { CID } from 'multiformats/cid'
-import { type AbortOptions, codeOf } from '../base/index.ts'
+import { type AbortOptions, codeOf, type Log, toHex } from '../base/index.ts'
 import type { Exchange, FetchReport, FetchSession } from '../exchange/index.ts'
 import { unwrapCheckedReleaseKey } from '../firmware/index.ts'
 import type { Identity } from '../identity/index.ts'
@@ -7,7 +7,7 @@ import type { DeviceBook } from '../receipts/index.ts'
 import type { PinSession } from '../storage/index.ts'
 import type { Credentials, CredentialStore } from './credentials.ts'
 import type { FetchPins } from './fetch-pins.ts'
-import { FETCH_ATTEMPTS } from './limits.ts'
+import { DELTA_GIVE_UP_MS, FETCH_ATTEMPTS } from './limits.ts'
 import type { Slots } from './slots.ts'
 import type { FetchTotals, InstalledRelease, SlotName, Target } from './types.ts'
 import { openTarget, type Written, type WrittenImage, writeImage } from './write-image.ts'
@@ -19,6 +19,7 @@ export interface FetchNeeds {
   readonly deviceBook: Pick<DeviceBook, 'grantBytes'>
   readonly credentials: CredentialStore
   readonly slots: Slots
+  readonly log: Log
 }
 
 export interface FetchJob {
@@ -70,9 +71,11 @@ export async function fetchRelease(
       pin,
       ...(job.giveUpAfterMs === undefined ? {} : { giveUpAfterMs: job.giveUpAfterMs }),
     })
+    const deltaSession = await openDelta(needs, job, credentials)
+    const sessions = deltaSession === undefined ? [session] : [session, deltaSession]
     let reusedChunks = 0
     try {
-      const running = { session, pin, credentials, earlier: totals, events }
+      const running = { session, deltaSession, sessions, pin, credentials, earlier: totals, events }
       const done = await fetchWith(needs, job, running, options)
       reusedChunks = done.reusedChunks
       return done
@@ -80,8 +83,8 @@ export async function fetchRelease(
       options.signal?.throwIfAborted()
       if (!isWorthAnotherSession(thrown) || attempt >= FETCH_ATTEMPTS) throw thrown
     } finally {
-      await session.close()
-      totals = added(totals, session.report(), reusedChunks, bookBytes(needs, credentials))
+      await Promise.all(sessions.map((each) => each.close()))
+      totals = added(totals, reportOf(sessions), reusedChunks, bookBytes(needs, credentials))
       await events.onTotals(totals)
     }
   }
@@ -89,7 +92,38 @@ export async function fetchRelease(
 
 function isWorthAnotherSession(thrown: unknown): boolean {
   const code = codeOf(thrown)
-  return code === 'no-source' || code === 'image-mismatch'
+  return code === 'no-source' || code === 'image-mismatch' || code === 'delta-useless'
+}
+
+/** Beside the session for the release, as a grant holds for one of two roots at a time. */
+async function openDelta(
+  needs: FetchNeeds,
+  { target, giveUpAfterMs = DELTA_GIVE_UP_MS }: FetchJob,
+  { grant, sources }: Credentials,
+): Promise<FetchSession | undefined> {
+  if (target.delta === undefined) return undefined
+  const root = CID.parse(target.delta.root)
+  if (grant.message.deltaRoot !== toHex(root.multihash.digest)) return undefined
+  const pin = await needs.pins.open(target.delta.root)
+  return needs.exchange.openSession({
+    root,
+    sources,
+    grant,
+    pin,
+    giveUpAfterMs: Math.min(giveUpAfterMs, DELTA_GIVE_UP_MS),
+  })
+}
+
+function reportOf(sessions: readonly FetchSession[]): FetchReport {
+  const reports = sessions.map((each) => each.report())
+  const sum = (of: (report: FetchReport) => number) =>
+    reports.reduce((total, report) => total + of(report), 0)
+  return {
+    sources: reports.flatMap(({ sources }) => sources),
+    fetchedBytes: sum(({ fetchedBytes }) => fetchedBytes),
+    fetchedBlocks: sum(({ fetchedBlocks }) => fetchedBlocks),
+    reusedBlocks: sum(({ reusedBlocks }) => reusedBlocks),
+  }
 }
 
 async function obtain(
@@ -98,7 +132,8 @@ async function obtain(
   renew: boolean,
   options: AbortOptions,
 ): Promise<Credentials> {
-  const baseRoot = installed?.root
+  // What a delta was expected to cost has not been enough: the next grant is for all chunks.
+  const baseRoot = renew ? undefined : installed?.root
   return needs.credentials.obtain(
     { root: target.root, renew, ...(baseRoot === undefined ? {} : { baseRoot }) },
     options,
@@ -107,6 +142,8 @@ async function obtain(
 
 interface Running {
   readonly session: FetchSession
+  readonly deltaSession: FetchSession | undefined
+  readonly sessions: readonly FetchSession[]
   readonly pin: PinSession
   readonly credentials: Credentials
   readonly earlier: FetchTotals
@@ -116,7 +153,7 @@ interface Running {
 async function fetchWith(
   needs: FetchNeeds,
   job: FetchJob,
-  { session, pin, credentials, earlier, events }: Running,
+  { session, deltaSession, sessions, pin, credentials, earlier, events }: Running,
   options: AbortOptions,
 ): Promise<Written> {
   const { ageIdentity } = needs.identity
@@ -129,6 +166,15 @@ async function fetchWith(
       get: (cid, abort) => session.get(cid, abort),
       fetch: (cid, abort) => session.fetch(cid, abort),
       ...(job.keepBlocks === true ? { onReused: (cid) => pin.adopt(cid) } : {}),
+      ...(deltaSession === undefined
+        ? {}
+        : {
+            delta: {
+              releaseKey: key,
+              get: (cid, abort) => deltaSession.get(cid, abort),
+              fetch: (cid, abort) => deltaSession.fetch(cid, abort),
+            },
+          }),
       // Blocks and image stand on the disk together.
       storedBytes: release.sealedBytes,
     },
@@ -136,12 +182,14 @@ async function fetchWith(
     {
       onStaged: () => events.onStaged(),
       onProgress(stagedBytes) {
-        const report = session.report()
+        const report = reportOf(sessions)
         events.onProgress({
           stagedBytes,
           imageBytes: release.imageBytes,
           fetchedBytes: earlier.fetchedBytes + report.fetchedBytes,
-          sources: report.sources.filter((source) => source.outcome === 'used').length,
+          sources: new Set(
+            report.sources.filter(({ outcome }) => outcome === 'used').map(({ peerId }) => peerId),
+          ).size,
         })
       },
     },

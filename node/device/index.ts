@@ -24,7 +24,6 @@
  * slot-dir/slot-a/image   slot-dir/slot-b/image   slot-dir/current -> slot-a
  * ```
  */
-export { openLocalChunks } from './chunk-index.ts'
 export { createDeviceAgent } from './agent.ts'
 export type { DeviceAgent, DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
 export {

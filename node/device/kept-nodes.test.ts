@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { MIB } from '../base/index.ts'
+import { MIB, silentLog } from '../base/index.ts'
 import { type GetBlock, PROFILE_64K } from '../chunks/index.ts'
 import { openRelease, packRelease } from '../firmware/index.ts'
 import { createMemoryBlocks, inPieces, noise } from '../testing/memory-blocks.ts'
@@ -60,13 +60,20 @@ async function update(
     ...more,
   }
   const events = { onProgress: () => undefined, onStaged: () => undefined }
-  const first = { release: releases.first, slot: 'a', installed: null, folder: home } as const
-  await writeImage({ slots }, source, first, events)
+  const target = { root: '', version: '', sequence: 1, releaseKeyHash: '0x' } as const
+  const first = {
+    target,
+    release: releases.first,
+    slot: 'a',
+    installed: null,
+    folder: home,
+  } as const
+  await writeImage({ slots, log: silentLog }, source, first, events)
   const whole = { nodes, chunks }
   nodes = chunks = 0
   await damage?.(home)
   const second = { ...first, release: releases.second, slot: 'b', installed: running('a') } as const
-  await writeImage({ slots }, source, second, events)
+  await writeImage({ slots, log: silentLog }, source, second, events)
   return { whole, nodes, chunks }
 }
 

@@ -9,6 +9,12 @@ export const STAGE_AHEAD_CHUNKS = 2_048
 export const STAGE_MAX_CHUNKS = 64
 /** Plaintext of these: what an update may take of a small device's memory. */
 export const STAGE_MAX_BYTES = 8 * MIB
+/** Patches that do not make their chunks, whose chunks a grant for the delta has room for; then comes another grant. */
+export const PATCH_FAILURES_MAX = 3
+/** Nobody has the patches, or nobody sends any: chunks come from more nodes. */
+export const DELTA_GIVE_UP_MS = 20_000
+/** A window of the running image and what zstd keeps beside it, while a patch is applied. */
+export const PATCH_WORK_BYTES = 2 * MIB
 /** The largest chunk that a recipe may name, as the room chunks has it. */
 export const CHUNK_MAX_BYTES = MIB
 /** Chunks of the largest image at 64 KiB, and its nodes; 130 bytes of memory each while such a file is installed. */

@@ -65,7 +65,7 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     const newest = needs.releases.newest(options.model)
     const { installed, rejected } = state.now
     if (newest === undefined) return undefined
-    const target = targetOf(newest)
+    const target = targetOf(newest, installed?.root)
     if (target.root === installed?.root || target.root === rejected?.root) return undefined
     if (installed !== null && target.sequence <= installed.sequence) {
       const detail = `${target.version} is older than ${installed.version}, which runs`
@@ -121,6 +121,17 @@ export function metadataRefused(reason: RefreshRefusal) {
   })
 }
 
-export function targetOf({ root, version, sequence, releaseKeyHash }: ReleaseTarget): Target {
-  return { root: root.toString(), version, sequence, releaseKeyHash }
+/** `runs`: the root of what is installed, from which there may be a delta. */
+export function targetOf(release: ReleaseTarget, runs?: string): Target {
+  const { root, version, sequence, releaseKeyHash } = release
+  const found = release.deltas.find(({ baseRoot }) => baseRoot.toString() === runs)
+  return {
+    root: root.toString(),
+    version,
+    sequence,
+    releaseKeyHash,
+    ...(found === undefined || runs === undefined
+      ? {}
+      : { delta: { base: runs, root: found.deltaRoot.toString() } }),
+  }
 }

@@ -10,7 +10,7 @@ import { INSTALL_ATTEMPTS } from './limits.ts'
 import { setbackOf } from './reasons.ts'
 import type { Reporter } from './reporter.ts'
 import type { StateFile } from './state-file.ts'
-import type { FetchTotals, InstalledRelease, Phase } from './types.ts'
+import { type FetchTotals, type InstalledRelease, type Phase, rootsOf } from './types.ts'
 
 export interface SettlerNeeds {
   readonly state: StateFile
@@ -74,7 +74,7 @@ export function createSettler(
     await state.save({
       phase: { name: 'idle' },
       rejected: { root, reason: setbackOf(thrown).reason },
-      stale: [...state.now.stale, root],
+      stale: [...state.now.stale, ...rootsOf(candidate)],
       outbox: reporter.with({ root, event: 'failed', detail }),
     })
     await needs.credentials.clear()
@@ -90,10 +90,13 @@ export function createSettler(
       return false
     }
     const { installed, stale } = state.now
-    const dropped = options.keepBlocks === true ? [] : [candidate.root]
+    const { delta: _, ...running } = candidate
+    const dropped = rootsOf(candidate).filter(
+      (root) => options.keepBlocks !== true || root !== candidate.root,
+    )
     await state.save({
       phase: { name: 'idle' },
-      installed: candidate,
+      installed: running,
       previous: installed,
       rejected: null,
       waiting: null,
@@ -116,7 +119,7 @@ export function createSettler(
       phase: { name: 'idle' },
       rejected: { root, reason },
       waiting: { reason, detail, sinceMs: candidate.sinceMs },
-      stale: [...stale, root],
+      stale: [...stale, ...rootsOf(candidate)],
       outbox: reporter.with({ root, event: installed === null ? 'failed' : 'fell-back', detail }),
     })
     await needs.credentials.clear()
@@ -169,11 +172,11 @@ export function createSettler(
     async tidy() {
       const { stale, phase } = state.now
       if (phase.name !== 'idle' && phase.name !== 'fetching') return
-      const fetching = phase.name === 'fetching' ? phase.target.root : undefined
+      const fetching = phase.name === 'fetching' ? rootsOf(phase.target) : []
       if (phase.name === 'idle') await keepInstalled()
       if (stale.length === 0) return
       for (const root of stale) {
-        if (root === fetching) continue
+        if (fetching.includes(root)) continue
         await needs.pins.drop(root)
       }
       await needs.storage.collectGarbage()

@@ -13,8 +13,10 @@ import {
 } from '../base/index.ts'
 import { type ChunkRef, type GetBlock, openChunk, type TreeRef, walkTree } from '../chunks/index.ts'
 import { type ChunkIndex, createChunkIndex, type LocalChunks, readChunk } from './chunk-index.ts'
+import type { PatchSource } from './patch-source.ts'
 import {
   CHUNK_MAX_BYTES,
+  PATCH_WORK_BYTES,
   STAGE_AHEAD_CHUNKS,
   STAGE_MAX_BYTES,
   STAGE_MAX_CHUNKS,
@@ -33,6 +35,8 @@ export interface StageNeeds {
   readonly read?: (cid: CID, options: AbortOptions) => Promise<HeldBytes>
   /** Chunks of the image that runs now. */
   readonly local: LocalChunks | undefined
+  /** Patches of that image. */
+  readonly patches?: PatchSource | undefined
   /** Told of chunks that were not fetched, so that their blocks can be kept if they are there. */
   readonly onReused?: (cid: CID) => Promise<unknown>
   readonly onProgress: (stagedBytes: number) => void
@@ -48,12 +52,14 @@ export interface Staged {
   readonly index: ChunkIndex
   /** Chunks that were in the file already, or came from the running image. */
   readonly reusedChunks: number
+  /** Chunks that were made of the running image and a patch. */
+  readonly patchedChunks: number
 }
 
 /**
  * Writes the image into the slot's part file, each chunk at its place as it comes. What an earlier run has
- * written is hashed and left; what the running image has is copied; the rest is fetched, STAGE_AHEAD_CHUNKS at
- * once and in any order, and opened. At most STAGE_MAX_BYTES are in memory. Durable when it resolves.
+ * written is hashed and left; what the running image has is copied, what has a patch is made of both; the rest
+ * is fetched, STAGE_AHEAD_CHUNKS at once and in any order, and opened. At most STAGE_MAX_BYTES are in memory. Durable when it resolves.
  */
 export async function stageImage(
   needs: StageNeeds,
@@ -74,6 +80,7 @@ export async function stageImage(
     signal: fetching.signal,
   })
   let reusedChunks = 0
+  let patchedChunks = 0
   let stagedBytes = 0
   try {
     const staged = (ref: ChunkRef) => {
@@ -82,6 +89,11 @@ export async function stageImage(
     }
     const bring = async (to: Placement, signal: AbortSignal) => {
       const { ref } = to
+      if (await patch(to, signal)) {
+        patchedChunks++
+        staged(ref)
+        return
+      }
       let sealed = await needs.fetch(ref.cid, { signal })
       if (!opening.hasRoom(ref.plainBytes)) {
         // Whoever has to wait reads it back from the disk, so that what waits takes no memory.
@@ -97,11 +109,26 @@ export async function stageImage(
       })
       staged(ref)
     }
+    const patch = async (to: Placement, signal: AbortSignal): Promise<boolean> => {
+      const { patches } = needs
+      // The bundle first, so that nobody holds a place among those that work while he waits for the network.
+      if (patches === undefined || !(await patches.fetch(to.chunk, signal))) return false
+      let isMade = false
+      await opening.run(to.ref.plainBytes + PATCH_WORK_BYTES, async () => {
+        const plain = await patches.make(to, signal)
+        if (plain === undefined) return
+        await writeChunk(to, plain)
+        free(plain)
+        isMade = true
+      })
+      return isMade
+    }
     let offset = 0
+    let chunk = 0
     const walk = { maxPlainBytes: imageBytes, signal: fetching.signal }
     try {
       for await (const ref of walkTree(tree, needs.get, walk)) {
-        const to = { file, resumes, ref, offset }
+        const to = { file, resumes, ref, offset, chunk: chunk++ }
         index.add({ offset, bytes: ref.plainBytes, plainHash: ref.plainHash })
         offset += ref.plainBytes
         if (!(await isThere(to)) && !(await copyChunk(needs.local, to))) {
@@ -124,7 +151,7 @@ export async function stageImage(
       })
     }
     await file.sync()
-    return { index, reusedChunks }
+    return { index, reusedChunks, patchedChunks }
   } finally {
     await file.close()
   }
@@ -135,6 +162,8 @@ interface Placement {
   readonly resumes: boolean
   readonly ref: ChunkRef
   readonly offset: number
+  /** Its number in file order, from 0. */
+  readonly chunk: number
 }
 
 /** An earlier run has written it. */

@@ -13,6 +13,7 @@ const target = {
   version: z.string(),
   sequence: z.number(),
   releaseKeyHash: hex,
+  delta: z.object({ base: z.string(), root: z.string() }).optional(),
 }
 const totals = z.object({
   fetchedBytes: count,

@@ -12,6 +12,13 @@ export interface Target {
   readonly sequence: number
   /** Which release key is the right one. */
   readonly releaseKeyHash: Hex
+  /** Patches from what runs here, if the vendor made some. */
+  readonly delta?: { readonly base: string; readonly root: string } | undefined
+}
+
+/** What of a target takes room in the block store. */
+export function rootsOf({ root, delta }: Target): readonly string[] {
+  return delta === undefined ? [root] : [root, delta.root]
 }
 
 /** A release that is, or was, the running one. */
@@ -123,6 +130,8 @@ export type DeviceErrorCode =
   | 'release-key-wrong'
   | 'no-release-key'
   | 'release-refused'
+  /** The delta cannot be had, or does not fit to what runs here: the rest is fetched as chunks. */
+  | 'delta-useless'
   /** A release in one file: changed, cut off, or of another vendor or model. */
   | 'car-damaged'
   | 'car-incomplete'

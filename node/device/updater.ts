@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.ts'
 import type { Settler } from './settle.ts'
 import { otherSlot, type Slots, sizeOf } from './slots.ts'
 import type { StateFile } from './state-file.ts'
-import { type FetchTotals, NO_TOTALS, type SlotName, type Target } from './types.ts'
+import { type FetchTotals, NO_TOTALS, rootsOf, type SlotName, type Target } from './types.ts'
 import type { WrittenImage } from './write-image.ts'
 
 export interface UpdaterNeeds {
@@ -48,11 +48,12 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       emit({ name: 'fetching', target })
       return slot
     }
-    const abandoned = phase.name === 'fetching' ? [phase.target.root] : []
+    const abandoned = phase.name === 'fetching' ? rootsOf(phase.target) : []
+    const wanted = rootsOf(target)
     await state.save({
       phase: { name: 'fetching', target, slot, sinceMs: clock.nowMs(), totals: NO_TOTALS },
       previous: null,
-      stale: [...stale, ...abandoned].filter((root) => root !== target.root),
+      stale: [...stale, ...abandoned].filter((root) => !wanted.includes(root)),
     })
     await slots.clear(slot)
     emit({ name: 'fetching', target })
@@ -118,11 +119,12 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
     await slots.clear(phase.slot)
     await credentials.clear()
     const { root } = phase.target
+    const stale = [...state.now.stale, ...rootsOf(phase.target)]
     const text = `${reason}: ${detail}`.slice(0, REPORT_DETAIL_MAX)
     const failed: Report = { root, event: 'failed', detail: text }
     await state.save({
       phase: { name: 'idle' },
-      stale: [...state.now.stale, root],
+      stale,
       ...(isFinal ? { rejected: { root, reason }, outbox: reporter.with(failed) } : {}),
     })
     await settler.tidy()

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
-import type { CID } from 'multiformats/cid'
-import type { AbortOptions, Hex } from '../base/index.ts'
+import { CID } from 'multiformats/cid'
+import type { AbortOptions, Hex, Log } from '../base/index.ts'
 import { type OpenedRelease, openRelease } from '../firmware/index.ts'
-import { openLocalChunks } from './chunk-index.ts'
+import { type LocalChunks, openLocalChunks } from './chunk-index.ts'
 import { createNodeKeeper, openKeptNodes } from './kept-nodes.ts'
 import { DISK_HEADROOM_BYTES, IMAGE_MAX_BYTES } from './limits.ts'
+import { type DeltaBlocks, openPatchSource } from './patch-source.ts'
 import { type Slots, sizeOf } from './slots.ts'
 import { type StageNeeds, stageImage, verifyAndName } from './stage.ts'
 import { deviceError, type InstalledRelease, type SlotName, type Target } from './types.ts'
@@ -12,11 +13,14 @@ import { deviceError, type InstalledRelease, type SlotName, type Target } from '
 /** Where the blocks of a release come from: a session with its sources, or a file. */
 export interface BlockSource extends Pick<StageNeeds, 'get' | 'fetch' | 'read'> {
   readonly onReused?: (cid: CID) => Promise<unknown>
+  /** The patches from the running image, when there are some and they may be fetched. */
+  readonly delta?: DeltaBlocks & { readonly releaseKey: Uint8Array }
   /** What it puts on the disk beside the image. */
   readonly storedBytes: number
 }
 
 export interface ImageJob {
+  readonly target: Target
   readonly release: OpenedRelease
   readonly slot: SlotName
   readonly installed: InstalledRelease | null
@@ -31,6 +35,7 @@ export interface WrittenImage {
 
 export interface Written extends WrittenImage {
   readonly reusedChunks: number
+  readonly patchedChunks: number
 }
 
 function indexPath(folder: string, slot: SlotName): string {
@@ -43,9 +48,9 @@ function nodesPath(folder: string, slot: SlotName): string {
 
 /** Stages the image in its slot, reads it back from disk and gives it its name there. */
 export async function writeImage(
-  needs: { readonly slots: Slots },
+  needs: { readonly slots: Slots; readonly log: Log },
   source: BlockSource,
-  { release, slot, installed, folder }: ImageJob,
+  job: ImageJob,
   events: {
     readonly onProgress: (stagedBytes: number) => void
     /** All bytes are in the part file and durable; it will be read back now. */
@@ -54,6 +59,7 @@ export async function writeImage(
   options: AbortOptions = {},
 ): Promise<Written> {
   const { slots } = needs
+  const { release, slot, installed, folder } = job
   const paths = slots.paths(slot)
   await requireRoom(slots, release, source, await sizeOf(paths.part))
   const local =
@@ -68,8 +74,9 @@ export async function writeImage(
   const nodes = await createNodeKeeper(nodesPath(folder, slot), source.get, earlier)
   try {
     const { imageBytes } = release
-    const { index, reusedChunks } = await stageImage(
-      { ...source, get: nodes.get, local, onProgress: events.onProgress },
+    const patches = await patchesOf(needs, { source, job, local }, options)
+    const { index, reusedChunks, patchedChunks } = await stageImage(
+      { ...source, get: nodes.get, local, patches, onProgress: events.onProgress },
       { tree: release.treeRef, imageBytes, paths },
       options,
     )
@@ -77,12 +84,33 @@ export async function writeImage(
     const sha256 = await verifyAndName(paths, { index, imageHash: release.imageHash }, options)
     await index.save(indexPath(folder, slot))
     await nodes.save()
-    return { sha256, imageBytes, reusedChunks }
+    return { sha256, imageBytes, reusedChunks, patchedChunks }
   } finally {
     await nodes.close()
     await earlier?.close()
     await local?.close()
   }
+}
+
+async function patchesOf(
+  { log }: { readonly log: Log },
+  from: {
+    readonly source: BlockSource
+    readonly job: ImageJob
+    readonly local: LocalChunks | undefined
+  },
+  options: AbortOptions,
+) {
+  const { source, job, local } = from
+  const { delta } = job.target
+  const isFromHere = delta !== undefined && delta.base === job.installed?.root
+  if (!isFromHere || local === undefined || source.delta === undefined) return undefined
+  const ends = { base: CID.parse(delta.base), release: CID.parse(job.target.root) }
+  return openPatchSource(
+    { blocks: source.delta, local, log },
+    { root: CID.parse(delta.root), ends, releaseKey: source.delta.releaseKey },
+    options,
+  )
 }
 
 /** The root names vendor, model and version in clear; all must be what TUF metadata says of this target. */

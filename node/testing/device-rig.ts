@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as dagCbor from '@ipld/dag-cbor'
+import { CID } from 'multiformats/cid'
 import { createGatewayClient } from '../api/index.ts'
 import {
   type Clock,
@@ -41,7 +43,11 @@ export interface DeviceFleet {
   readonly folder: string
   /** A seed that keeps everything that is published from now on. */
   seed(settings?: NodeSettings): Promise<RigNode>
-  publish(image: Uint8Array, version: string): Promise<PublishedRelease>
+  publish(
+    image: Uint8Array,
+    version: string,
+    options?: { readonly deltas?: boolean },
+  ): Promise<PublishedRelease>
   /** Enrolled, with a home of its own. Started again with the same settings it goes on where it was. */
   device(settings?: DeviceSettings): Promise<RigDevice>
   stop(): Promise<void>
@@ -103,9 +109,13 @@ export async function createDeviceFleet(): Promise<DeviceFleet> {
       gateway.sources.push(seed.source)
       return seed
     },
-    async publish(image, version) {
+    async publish(image, version, publishOptions = {}) {
       const before = new Set(vendor.blocks.keys())
-      const { packed } = await vendor.publish(image, { model: MODEL, version })
+      const { packed, target } = await vendor.publish(image, {
+        model: MODEL,
+        version,
+        ...publishOptions,
+      })
       const root = packed.root.toString()
       const digest = toHex(packed.root.multihash.digest)
       gateway.releases.set(root, {
@@ -113,10 +123,16 @@ export async function createDeviceFleet(): Promise<DeviceFleet> {
         digest,
         sealedBytes: packed.sealedBytes + packed.rootBytes.byteLength,
         wrap: await wrapReleaseKey(packed.releaseKey, [...recipients]),
+        deltas: target.deltas,
       })
-      for (const seed of seeds) await keepOn(seed, vendor, packed, before)
+      const untilS = unixSeconds(systemClock) + 3_600
       for (const seed of seeds) {
-        seed.serverBook.trust(digest, [signer.evmAddress], unixSeconds(systemClock) + 3_600)
+        await keepOn(seed, vendor, packed, before)
+        seed.serverBook.trust(digest, [signer.evmAddress], untilS)
+        for (const { deltaRoot } of target.deltas) {
+          await keepAll(seed, vendor, deltaRoot)
+          seed.serverBook.trust(toHex(deltaRoot.multihash.digest), [signer.evmAddress], untilS)
+        }
       }
       return { root, sealedBytes: packed.sealedBytes, sha256: toHex(packed.imageHash) }
     },
@@ -193,6 +209,25 @@ export async function createRigDevice(
     ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
   })
   return { node, agent, slots, enrolled, events }
+}
+
+/** All blocks below a root, as whoever has no key for them finds them. */
+async function keepAll(seed: RigNode, vendor: FakeVendor, root: CID): Promise<void> {
+  const pin = await seed.storage.pins.open(root)
+  const waiting = [root]
+  for (let cid = waiting.pop(); cid !== undefined; cid = waiting.pop()) {
+    const bytes = await vendor.getBlock(cid)
+    await pin.add([{ cid, bytes }])
+    if (cid.code === dagCbor.code) waiting.push(...linksOf(dagCbor.decode(bytes)))
+  }
+  await pin.commit({ owner: 'order:test' })
+}
+
+function linksOf(value: unknown): CID[] {
+  const cid = CID.asCID(value)
+  if (cid !== null) return [cid]
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return []
+  return Object.values(value).flatMap(linksOf)
 }
 
 async function keepOn(

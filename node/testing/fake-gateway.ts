@@ -10,6 +10,7 @@ import {
 } from '../api/index.ts'
 import { type Clock, fromHex, type Hex, MIB, toHex, unixSeconds } from '../base/index.ts'
 import type { Source } from '../exchange/index.ts'
+import type { DeltaTarget } from '../firmware/index.ts'
 import {
   type EvmAddress,
   evmAddressOfPeerId,
@@ -28,6 +29,7 @@ export interface FakeRelease {
   readonly digest: Hex
   readonly sealedBytes: number
   readonly wrap: Uint8Array
+  readonly deltas?: readonly DeltaTarget[]
 }
 
 /** The device's side of a gateway, at the HTTP edge: hand `fetch` to `createGatewayClient`. */
@@ -91,16 +93,17 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
   }
 
   const grant = (body: unknown): Response => {
-    const { root } = body as { readonly root: string }
+    const { root, baseRoot } = body as { readonly root: string; readonly baseRoot?: string }
     const release = gateway.releases.get(root)
     if (release === undefined || device === undefined) return notFound(root)
+    const delta = release.deltas?.find((each) => each.baseRoot.toString() === baseRoot)
     const now = unixSeconds(clock)
     const signed = signGrant(signer, domain, {
       vendor: vendor.address,
       device,
       root: release.digest,
-      deltaRoot: toHex(new Uint8Array(32)),
-      maxBytes: BigInt(Math.ceil(1.1 * release.sealedBytes) + MIB),
+      deltaRoot: toHex(delta?.deltaRoot.multihash.digest ?? new Uint8Array(32)),
+      maxBytes: BigInt(Math.ceil(1.1 * (delta?.bytes ?? release.sealedBytes)) + MIB),
       service: serviceId('ioex/bandwidth'),
       priceVersion: 1,
       notBefore: now - 60,

@@ -4,9 +4,14 @@ import {
   addRelease,
   createTufSigner,
   createVendorMetadata,
+  DELTA_BASES,
+  type DeltaEnd,
+  type DeltaTarget,
   metadataFiles,
   type OfflineMetadata,
+  openRelease,
   type PackedRelease,
+  packDelta,
   packRelease,
   type ReleaseTarget,
   releaseKeyHash,
@@ -38,7 +43,12 @@ export interface FakeVendor {
   readonly blocks: Map<string, Uint8Array>
   publish(
     image: Uint8Array,
-    release: { readonly model: string; readonly version: string },
+    release: {
+      readonly model: string
+      readonly version: string
+      /** With patches from the releases of that model before. */
+      readonly deltas?: boolean
+    },
   ): Promise<{ readonly packed: PackedRelease; readonly target: ReleaseTarget }>
   /** Signs snapshot and timestamp over these files and serves them. */
   serve(offline: OfflineMetadata, time?: SigningTime): VendorMetadata
@@ -66,6 +76,8 @@ export function createFakeVendor(
   }
   const repository = new Map<string, Uint8Array>()
   const store = createMemoryBlocks()
+  const published: { readonly model: string; readonly packed: PackedRelease }[] = []
+  const contentSecret = seedOf(`${options.name} content`)
   const now = () => ({ nowMs: needs.clock.nowMs() })
   const first = createVendorMetadata(
     roles,
@@ -78,6 +90,20 @@ export function createFakeVendor(
     metadata = signOnline({ ...metadata, ...offline }, [signers.online], time)
     for (const file of metadataFiles(metadata)) repository.set(file.name, file.bytes)
     return metadata
+  }
+  const deltasTo = async (next: PackedRelease, model: string): Promise<DeltaTarget[]> => {
+    const bases = published.filter((each) => each.model === model).slice(-DELTA_BASES)
+    const made: DeltaTarget[] = []
+    for (const { packed: base } of bases) {
+      const delta = await packDelta({ base: endOf(base), next: endOf(next) }, store, {
+        contentSecret,
+        releaseKey: next.releaseKey,
+        zstdLevel: 3,
+      })
+      if (delta === undefined) continue
+      made.push({ baseRoot: base.root, deltaRoot: delta.root, bytes: delta.expectedBytes })
+    }
+    return made
   }
   metadata = signOnline(first, [signers.online], now())
   serve(first)
@@ -92,12 +118,12 @@ export function createFakeVendor(
     get metadata() {
       return metadata
     },
-    async publish(image, { model, version }) {
+    async publish(image, { model, version, deltas = false }) {
       const packed = await packRelease(inPieces(image), store.put, {
         vendor: identity.evmAddress,
         model,
         version,
-        contentSecret: seedOf(`${options.name} content`),
+        contentSecret,
         zstdLevel: 1,
         profile: PROFILE_64K,
       })
@@ -109,17 +135,22 @@ export function createFakeVendor(
           root: packed.root,
           rootBytes: packed.rootBytes.byteLength,
           releaseKeyHash: releaseKeyHash(packed.releaseKey),
-          deltas: [],
+          deltas: deltas ? await deltasTo(packed, model) : [],
           announceSigner: identity.evmAddress,
         },
         { targets: [signers.targets], line: [signers.line] },
         now(),
       )
       serve(added.metadata)
+      published.push({ model, packed })
       return { packed, target: added.target }
     },
     getBlock: store.get,
   }
+}
+
+function endOf({ root, rootBytes, releaseKey }: PackedRelease): DeltaEnd {
+  return { root, release: openRelease(rootBytes, releaseKey) }
 }
 
 /** 32 bytes that differ wherever the names do. */

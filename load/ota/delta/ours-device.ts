@@ -1,11 +1,17 @@
 /** Our device as a process: writes a release into the other slot, from blocks on the disk, as the agent does. */
-import { tuneForSmallMemory } from '@ioex/node/base'
+import { holdBytes, silentLog, tuneForSmallMemory } from '@ioex/node/base'
 import type { GetBlock } from '@ioex/node/chunks'
-import { createSlots, type InstalledRelease, type SlotName, writeImage } from '@ioex/node/device'
-import { type OpenedRelease, openRelease } from '@ioex/node/firmware'
+import {
+  type BlockSource,
+  createSlots,
+  type InstalledRelease,
+  type SlotName,
+  type Target,
+  writeImage,
+} from '@ioex/node/device'
+import { openRelease } from '@ioex/node/firmware'
 import { CID } from 'multiformats/cid'
 import { say, taskOf } from '../../exchange/bench-process.ts'
-import { writePatched } from './apply-patches.ts'
 import { openBlockFile } from './block-file.ts'
 import type { DeviceAnswer, DeviceTask, FetchedBytes, PublishedRelease } from './ours-tasks.ts'
 import { startOwnUsage } from './own-usage.ts'
@@ -35,50 +41,62 @@ const counted =
 const fetchRoot = counted(blocks.get, () => 'root')
 const fetch = counted(blocks.get, ({ code }) => (code === DAG_CBOR_CODEC ? 'nodes' : 'chunks'))
 
+const patches = delta === undefined ? undefined : await openBlockFile(delta.blocks)
+
 const usage = await startOwnUsage()
-const opened = await open(release)
-if (installed === undefined) await writeWhole(opened, 'a', null)
-else if (delta === undefined) await writeWhole(opened, 'b', runningIn('a', installed))
-else {
-  const patches = await openBlockFile(delta.blocks)
-  await writePatched(
-    { slots, folder, get: fetch, getDelta: counted(patches.get, () => 'delta') },
-    { installed, release, opened, delta },
-  )
-  await patches.close()
-}
+const releaseKey = Uint8Array.fromHex(release.releaseKey)
+const opened = openRelease(await fetchRoot(CID.parse(release.root)), releaseKey)
+const fetchDelta = patches === undefined ? undefined : counted(patches.get, () => 'delta')
+const { patchedChunks } = await writeImage(
+  { slots, log: silentLog },
+  {
+    get: fetch,
+    fetch: hold(fetch),
+    storedBytes: 0,
+    ...(fetchDelta === undefined
+      ? {}
+      : { delta: { get: fetchDelta, fetch: once(fetchDelta), releaseKey } }),
+  },
+  {
+    target: targetOf(release),
+    release: opened,
+    slot: installed === undefined ? 'a' : 'b',
+    installed: installed === undefined ? null : runningIn('a', installed),
+    folder,
+  },
+  { onProgress: () => undefined, onStaged: () => undefined },
+)
 const { growthBytes, ...cost } = await usage.end()
 await blocks.close()
-const answer: DeviceAnswer = { cost, growthBytes, fetched, fetchedBlocks: seen.size }
+await patches?.close()
+const answer: DeviceAnswer = { cost, growthBytes, fetched, fetchedBlocks: seen.size, patchedChunks }
 say(answer)
 
-async function open({ root, releaseKey }: PublishedRelease): Promise<OpenedRelease> {
-  return openRelease(await fetchRoot(CID.parse(root)), Uint8Array.fromHex(releaseKey))
+/** As a session gives a block that has just come. */
+function hold(get: GetBlock): BlockSource['fetch'] {
+  return async (cid, options) => holdBytes(await get(cid, options))
 }
 
-async function writeWhole(
-  whole: OpenedRelease,
-  slot: SlotName,
-  running: InstalledRelease | null,
-): Promise<void> {
-  await writeImage(
-    { slots },
-    { get: fetch, fetch: () => Promise.resolve(undefined), storedBytes: 0 },
-    { release: whole, slot, installed: running, folder },
-    { onProgress: () => undefined, onStaged: () => undefined },
-  )
+/** As a session puts a block on the disk; one that is there is not read again. */
+function once(get: GetBlock): NonNullable<BlockSource['delta']>['fetch'] {
+  return async (cid, options) => {
+    if (!seen.has(cid.toString())) await get(cid, options)
+  }
 }
 
-/** Of what runs, only the slot counts here. */
-function runningIn(slot: SlotName, { root }: PublishedRelease): InstalledRelease {
+function targetOf({ root }: PublishedRelease): Target {
   return {
     root,
-    version: 'old',
+    version: 'bench',
     sequence: 1,
     releaseKeyHash: '0x',
-    imageBytes: 0,
-    sha256: '0x',
-    slot,
-    sinceMs: 0,
+    ...(delta === undefined || installed === undefined
+      ? {}
+      : { delta: { base: installed.root, root: delta.root } }),
   }
+}
+
+/** Of what runs, only root and slot count here. */
+function runningIn(slot: SlotName, running: PublishedRelease): InstalledRelease {
+  return { ...targetOf(running), imageBytes: 0, sha256: '0x', slot, sinceMs: 0 }
 }

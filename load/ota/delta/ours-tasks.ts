@@ -52,6 +52,7 @@ export interface DeviceAnswer {
   readonly growthBytes: number
   readonly fetched: FetchedBytes
   readonly fetchedBlocks: number
+  readonly patchedChunks: number
 }
 
 export interface FetchedBytes {
