@@ -115,7 +115,7 @@ export const UploadSchema = z
   .meta({ id: 'Upload' })
 export type Upload = z.infer<typeof UploadSchema>
 
-/** A release key wrapped with age for at most 1,000 devices. */
+/** A release key wrapped with age for at most COHORT_MAX_DEVICES devices. */
 export const WrapSchema = z
   .strictObject({
     devices: z.array(EvmAddressSchema).min(1).max(COHORT_MAX_DEVICES),

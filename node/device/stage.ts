@@ -190,7 +190,7 @@ function isZero(bytes: Uint8Array): boolean {
   return true
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
   let done = 0
   while (done < bytes.byteLength) {
     const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, offset + done)

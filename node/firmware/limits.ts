@@ -1,3 +1,4 @@
+import { COHORT_MAX_DEVICES } from '../api/index.ts'
 import { KIB, MIB } from '../base/index.ts'
 
 /** Lists of a delta: 8,192 patches each, as many as `openPatches` takes. */
@@ -12,12 +13,13 @@ export const DELTA_BASES = 3
 export const RELEASE_ROOT_MAX_BYTES = 2 * KIB
 /** As chunks bounds files: 1 TiB. */
 export const IMAGE_MAX_BYTES = 1024 * 1024 * MIB
-/** One age stanza is about 120 bytes, so a full wrap is about 120 KiB; a device tries half of them on average. */
-export const WRAP_MAX_RECIPIENTS = 1_000
-export const WRAP_MAX_BYTES = 256 * KIB
-/** Cohorts whose keys one release file holds: 256,000 devices, 30 MiB. A device tries half of them on average. */
-export const RELEASE_FILE_MAX_WRAPS = 256
-/** 264 metadata files and 256 wraps, each with a link of 41 bytes and a name. */
+/** One cohort; one age stanza is 98 bytes. */
+export const WRAP_MAX_RECIPIENTS = COHORT_MAX_DEVICES
+/** A full wrap has 25 KB. */
+export const WRAP_MAX_BYTES = 64 * KIB
+/** Cohorts whose keys one release file holds: 262,144 devices, 25 MiB. A device tries half of them on average. */
+export const RELEASE_FILE_MAX_WRAPS = 1_024
+/** 264 metadata files and 1,024 wraps, each with a link of 41 bytes and a name. */
 export const RELEASE_FILE_HEAD_MAX_BYTES = 128 * KIB
 /** 104 bytes each: 54 MB for 32 GiB of distinct content. Older chunks fall out first. */
 export const KNOWN_MAX_CHUNKS = 524_288
