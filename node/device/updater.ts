@@ -149,7 +149,10 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
         const { candidate } = phase
         const bytes = await sizeOf(slots.paths(candidate.slot).image)
         if (bytes !== candidate.imageBytes) {
-          log.warn({ root: candidate.root }, 'the image that was written is gone; it is fetched anew')
+          log.warn(
+            { root: candidate.root },
+            'the image that was written is gone; it is fetched anew',
+          )
           await state.save({ phase: { name: 'idle' } })
         }
       }

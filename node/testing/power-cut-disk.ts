@@ -457,7 +457,11 @@ const PROMISES: Readonly<Record<string, Call>> = {
   rename,
   symlink: (disk: Disk, target: string, path: string) => symlink(disk, target, path),
   unlink: (disk: Disk, path: string) => remove(disk, path, false),
-  rm(disk: Disk, path: string, options?: { readonly force?: boolean; readonly recursive?: boolean }) {
+  rm(
+    disk: Disk,
+    path: string,
+    options?: { readonly force?: boolean; readonly recursive?: boolean },
+  ) {
     if (options?.recursive === true) throw new NotModelled('rm', path)
     return remove(disk, path, options?.force === true)
   },
@@ -467,7 +471,8 @@ const SYNC: Readonly<Record<string, Call>> = { writeFileSync, rmSync }
 const READS =
   /^(access|exists|glob|lstat|opendir|readFile|readdir|readlink|realpath|stat|statfs)(Sync)?$/
 /** These get no path, or one that need not be there. */
-const OTHERS = /^(_|[A-Z]|close|fchmod|fchown|fdatasync|fstat|fsync|ftruncate|futimes|read(v)?(Sync)?$|write(v)?(Sync)?$|promises|constants|openAsBlob|watch|unwatch|createReadStream|mkdtemp|mkdtempDisposable)/
+const OTHERS =
+  /^(_|[A-Z]|close|fchmod|fchown|fdatasync|fstat|fsync|ftruncate|futimes|read(v)?(Sync)?$|write(v)?(Sync)?$|promises|constants|openAsBlob|watch|unwatch|createReadStream|mkdtemp|mkdtempDisposable)/
 
 function replace(module: Record<string, unknown>, calls: Readonly<Record<string, Call>>): void {
   for (const [name, original] of Object.entries(module)) {

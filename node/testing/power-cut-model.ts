@@ -2,7 +2,14 @@
  * What a disk may hold after the power has gone, by POSIX alone: bytes are safe once an fsync or fdatasync of the
  * file has returned, a name once an fsync of its folder has. Of everything else any part may be there.
  */
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../base/index.ts'
 
@@ -163,7 +170,8 @@ export function writeSurvivors(
       const own = join(path, name)
       if (entry.kind === 'folder') put(entry, own, join(pathInDisk, name))
       else if (entry.kind === 'link') symlinkSync(entry.target, own)
-      else writeFileSync(own, survivorOf(entry, { fate, loss, random, sectorBytes }), { mode: 0o600 })
+      else
+        writeFileSync(own, survivorOf(entry, { fate, loss, random, sectorBytes }), { mode: 0o600 })
     }
   }
   put(root, into, '')
@@ -188,7 +196,8 @@ function* pendingOf(entry: Entry, seen = new Set<Entry>()): Generator<Pending> {
   seen.add(entry)
   yield* entry.pending
   if (entry.kind === 'file') return
-  for (const child of [...entry.durable.values(), ...entry.live.values()]) yield* pendingOf(child, seen)
+  for (const child of [...entry.durable.values(), ...entry.live.values()])
+    yield* pendingOf(child, seen)
 }
 
 function survivorOf(

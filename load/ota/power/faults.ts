@@ -10,9 +10,25 @@ import type { DeviceNeeds } from '@ioex/node/device'
 import { seededRandom } from '@ioex/node/testing'
 import type { FakeGateway } from '@ioex/node/testing/devices'
 import { type DiskOperation, mountDisk, type PowerCutDisk } from '@ioex/node/testing/power-cut'
-import { type Cut, type Fault, faultOf, type Scenario, SCENARIOS, type Step, stepOf } from './plan.ts'
+import {
+  type Cut,
+  type Fault,
+  faultOf,
+  type Scenario,
+  SCENARIOS,
+  type Step,
+  stepOf,
+} from './plan.ts'
 import { type DiskFacts, type Finding, inspectDisk } from './verdict.ts'
-import { copySeed, homeOf, startDevice, startSurroundings, type Surroundings, VERSIONS, type World } from './world.ts'
+import {
+  copySeed,
+  homeOf,
+  startDevice,
+  startSurroundings,
+  type Surroundings,
+  VERSIONS,
+  type World,
+} from './world.ts'
 
 /** An update without any fault. */
 interface Undisturbed {
@@ -25,7 +41,11 @@ export type Census = ReadonlyMap<Scenario, Undisturbed>
 export interface FaultResult {
   readonly fault: Fault
   /** Steps in which the power went, one for each cut that was reached. */
-  readonly cutIn: readonly { readonly step: Step; readonly at: string; readonly loss: Cut['loss'] }[]
+  readonly cutIn: readonly {
+    readonly step: Step
+    readonly at: string
+    readonly loss: Cut['loss']
+  }[]
   readonly findings: readonly Finding[]
   /** What booted after the last cut. */
   readonly bootedAfter: 'old' | 'new' | 'nothing yet' | 'broken'
@@ -61,7 +81,9 @@ async function live(
   home: string,
   /** CIDs of blocks that an earlier life was told are durable, while their release is still being fetched. */
   owed: ReadonlySet<string>,
-  cut: (Cut & { readonly after: number; readonly into: string; readonly random: Random }) | undefined,
+  cut:
+    | (Cut & { readonly after: number; readonly into: string; readonly random: Random })
+    | undefined,
 ): Promise<LifeEnd> {
   const counts = new Map<Step | 'any', number>()
   const told = new Set<string>()
@@ -79,15 +101,20 @@ async function live(
   const disk = mountDisk(home, {
     diesAt(operation) {
       const step = stepOf(operation, lastEvent)
+      log.push(`${operation.kind} ${operation.path}`)
       const [own, all] = [count(step), count('any')]
       if (cut === undefined || died !== undefined) return undefined
-      if (cut.step === 'any' ? all !== cut.after : step !== cut.step || own !== cut.after) return undefined
+      if (cut.step === 'any' ? all !== cut.after : step !== cut.step || own !== cut.after)
+        return undefined
       return cut.moment
     },
     onDeath(dead: PowerCutDisk, operation: DiskOperation) {
       if (cut === undefined) return
       dead.cut(cut.into, cut)
-      died = { step: stepOf(operation, lastEvent), at: `${cut.moment} ${operation.kind} ${operation.path}` }
+      died = {
+        step: stepOf(operation, lastEvent),
+        at: `${cut.moment} ${operation.kind} ${operation.path}`,
+      }
       power.abort(new Error('the power went'))
     },
   })
@@ -135,6 +162,7 @@ async function live(
   })
   let version: string | undefined
   let lost: number | undefined
+  const log: string[] = []
   let stop: (() => Promise<void>) | undefined
   try {
     const device = await startDevice(around, home, {
@@ -162,12 +190,13 @@ async function live(
   } catch (thrown) {
     if (died === undefined) failure = asError(thrown).stack ?? String(thrown)
   }
-  const unseen = died === undefined ? disk.unseen() : []
-  disk.unmount()
+  // What was cut off holds files still; it is stopped where that hurts nothing any more.
+  if (died !== undefined) disk.unmount()
   await stop?.().catch((thrown: unknown) => {
-    // What was cut off may complain of its files; alive it may not.
     if (died === undefined) failure ??= asError(thrown).stack
   })
+  const unseen = died === undefined ? disk.unseen() : []
+  disk.unmount()
   return { died, version, told, refreshed, confirmedRoots, counts, unseen, failure, lost }
 }
 
@@ -181,7 +210,9 @@ export async function takeCensus(folder: string, world: World): Promise<Census> 
     await around.stop()
     await rm(scratch, { recursive: true })
     if (failure !== undefined || unseen.length > 0) {
-      throw new Error(`without any fault: ${failure ?? `changes of ${unseen.join(', ')} were not seen`}`)
+      throw new Error(
+        `without any fault: ${failure ?? `changes of ${unseen.join(', ')} were not seen`}`,
+      )
     }
     census.set(scenario, { counts, servedBytes })
   }
@@ -225,7 +256,12 @@ async function runOnce(
       const cut =
         planned === undefined
           ? undefined
-          : { ...planned, after: 1 + Math.floor(planned.share * (undisturbed?.counts.get(planned.step) ?? 1)), into, random }
+          : {
+              ...planned,
+              after: 1 + Math.floor(planned.share * (undisturbed?.counts.get(planned.step) ?? 1)),
+              into,
+              random,
+            }
       const end = await live(around, home, owed, cut)
       lostBlocks = Math.max(lostBlocks, end.lost ?? 0)
       const twice = end.confirmedRoots.filter((root) => root === before.state?.installed?.root)
@@ -234,7 +270,10 @@ async function runOnce(
       if (end.died === undefined) {
         if (number === 0) return undefined
         if (end.version !== '2.0.0') {
-          findings.push({ harm: 'not at the new release', detail: end.failure ?? String(end.version) })
+          findings.push({
+            harm: 'not at the new release',
+            detail: end.failure ?? String(end.version),
+          })
         }
         if (end.unseen.length > 0) {
           findings.push({ harm: 'change not seen', detail: end.unseen.join() })
@@ -263,13 +302,17 @@ async function runOnce(
       if (after.state?.phase.name !== 'fetching') owed.clear()
       before = after
     }
-    if (lostBlocks > 1) findings.push({ harm: 'verified block again', detail: `${lostBlocks} of them` })
+    if (lostBlocks > 1)
+      findings.push({ harm: 'verified block again', detail: `${lostBlocks} of them` })
     const told = around.gateway.reports.filter(
       ({ event, root }) => event === 'confirmed' && root === target?.root,
     )
     const different = new Set(told.map((report) => JSON.stringify(report)))
     if (different.size !== 1) {
-      findings.push({ harm: 'confirmed twice', detail: `${different.size} confirmations were told` })
+      findings.push({
+        harm: 'confirmed twice',
+        detail: `${different.size} confirmations were told`,
+      })
     }
     const servedBytes = around.seed.exchange.served().bytes
     return {

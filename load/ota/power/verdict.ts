@@ -52,7 +52,10 @@ export async function inspectDisk(
     const image = await readFile(join(home, 'slots', link, 'image')).catch(unlessAbsent)
     boots = image === undefined ? undefined : KNOWN.get(hashOf(image))
     if (boots === undefined) {
-      found('bricked', `${link} has ${image === undefined ? 'no image' : 'an image of neither release'}`)
+      found(
+        'bricked',
+        `${link} has ${image === undefined ? 'no image' : 'an image of neither release'}`,
+      )
     }
   }
   let state: DeviceState | undefined
@@ -69,7 +72,10 @@ export async function inspectDisk(
   if (isThere && files.size === 0) found('metadata torn or older', 'it cannot be read')
   const metadataVersion = versionOf(files.get('timestamp'))
   if (metadataVersion < expected.floor) {
-    found('metadata torn or older', `timestamp ${metadataVersion}, after ${expected.floor} was durable`)
+    found(
+      'metadata torn or older',
+      `timestamp ${metadataVersion}, after ${expected.floor} was durable`,
+    )
   }
   return { findings, state, boots, metadataVersion }
 }
