@@ -59,6 +59,11 @@ export interface FaultResult {
 
 /** Rounds that the last life may take: sources that were cut off are asked again. */
 const MAX_ROUNDS = 5
+/**
+ * A seed writes off one window of what a device has not receipted, and forgets it in 30 s. Cuts that come faster than
+ * that leave the device without credit: it gives up the session, and begins another one with a fresh grant.
+ */
+const GIVE_UP_AFTER_MS = 2_000
 /** Of a fault that takes a second; a device that hangs is a finding. */
 const STUCK_AFTER_MS = 60_000
 
@@ -101,7 +106,6 @@ async function live(
   const disk = mountDisk(home, {
     diesAt(operation) {
       const step = stepOf(operation, lastEvent)
-      log.push(`${operation.kind} ${operation.path}`)
       const [own, all] = [count(step), count('any')]
       if (cut === undefined || died !== undefined) return undefined
       if (cut.step === 'any' ? all !== cut.after : step !== cut.step || own !== cut.after)
@@ -162,11 +166,11 @@ async function live(
   })
   let version: string | undefined
   let lost: number | undefined
-  const log: string[] = []
   let stop: (() => Promise<void>) | undefined
   try {
     const device = await startDevice(around, home, {
       gateway,
+      giveUpAfterMs: GIVE_UP_AFTER_MS,
       wrap: watch,
       onEvent(event) {
         if (died !== undefined) return
