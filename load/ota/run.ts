@@ -5,6 +5,7 @@
 const BENCHES: Readonly<
   Record<string, () => Promise<{ run(args: readonly string[]): Promise<number> }>>
 > = {
+  memory: () => import('./memory/run.ts'),
   power: () => import('./power/run.ts'),
 }
 

@@ -363,21 +363,28 @@ async function open(disk: Disk, given: string, flags: string | number = 'r', mod
   return follow(disk, path, handle, file)
 }
 
-async function mkdir(disk: Disk, given: string, options?: { readonly recursive?: boolean }) {
+/** Resolves to the first folder that was made, as `mkdir` does when it is recursive. */
+async function mkdir(
+  disk: Disk,
+  given: string,
+  options?: { readonly recursive?: boolean },
+): Promise<string | undefined> {
   const path = resolve(given)
-  if (disk.find(path) !== undefined && options?.recursive === true) {
+  const isRecursive = options?.recursive === true
+  if (disk.find(path) !== undefined && isRecursive) {
     disk.alive()
     // Another call may be about to make it.
     await real.promises.mkdir(path, options)
-    return
+    return undefined
   }
-  if (disk.find(dirname(path)) === undefined && options?.recursive === true)
-    await mkdir(disk, dirname(path), options)
+  const isAlone = disk.find(dirname(path)) !== undefined || !isRecursive
+  const first = isAlone ? undefined : await mkdir(disk, dirname(path), options)
   await disk.change(
     { kind: 'folder', at: path },
     () => disk.names(disk.parent(path), [[basename(path), newFolder()]]),
     () => real.promises.mkdir(path),
   )
+  return first ?? path
 }
 
 function remove(disk: Disk, given: string, isForced: boolean) {
