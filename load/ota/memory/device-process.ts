@@ -8,6 +8,8 @@ import { codeOf, KIB, systemClock } from '@ioex/node/base'
 const IOEX = join(dirname(fileURLToPath(import.meta.resolve('@ioex/node/cli'))), 'ioex.ts')
 /** The kernel keeps the maximum: this only has to see the process before it ends. */
 const LOOK_EVERY_MS = 20
+/** The end of what it said is why it failed. */
+const SAID_MAX_CHARACTERS = 2_000
 
 export interface DeviceRun {
   readonly name: string
@@ -18,19 +20,18 @@ export interface DeviceRun {
 }
 
 /** Runs `ioex` to its end; the last line that it prints is one JSON object. */
-export async function ioex(
-  name: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<DeviceRun> {
+export async function ioex(name: string, args: readonly string[]): Promise<DeviceRun> {
   const startedMs = systemClock.monotonicMs()
   const child = spawn(process.execPath, [IOEX, ...args, '--json'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   let out = ''
   child.stdout.on('data', (part: Buffer) => {
     out += part.toString()
+  })
+  let said = ''
+  child.stderr.on('data', (part: Buffer) => {
+    said = (said + part.toString()).slice(-SAID_MAX_CHARACTERS)
   })
   let isOver = false
   const ended = new Promise<number | null>((done, reject) => {
@@ -47,7 +48,7 @@ export async function ioex(
   }
   const code = await ended
   const line = out.trimEnd().split('\n').at(-1) ?? ''
-  if (code !== 0) throw new Error(`ioex ${args.join(' ')} ended with ${code}: ${line}`)
+  if (code !== 0) throw new Error(`ioex ${args.join(' ')} ended with ${code}: ${line}\n${said}`)
   const { outcome = 'done' } = JSON.parse(line) as { readonly outcome?: string }
   const seconds = (systemClock.monotonicMs() - startedMs) / 1_000
   return { name, outcome, peakMib: peakKib / KIB, seconds }

@@ -10,7 +10,6 @@ import { emptyNetworkFile } from '@ioex/node/testing'
 import {
   createFakeGateway,
   createFakeVendor,
-  DOMAIN,
   type FakeGateway,
   MODEL,
   writeReleaseCar,
@@ -37,7 +36,9 @@ export async function startPublisher(folder: string): Promise<Publisher> {
   const store = createPinned(node)
   const vendor = createFakeVendor({ clock: systemClock, store }, { name: 'memory' })
   const networkFile = emptyNetworkFile()
-  const parts = { clock: systemClock, vendor, signer, domain: DOMAIN, networkFile }
+  const { chainId, verifyingContract } = networkFile.ledger
+  const domain = { chainId, verifyingContract }
+  const parts = { clock: systemClock, vendor, signer, domain, networkFile }
   const gateway = createFakeGateway(parts)
   gateway.codes.set(CODE, MODEL)
   const recipients = new Set<string>()
