@@ -31,7 +31,7 @@ interface Pending {
   isDone: boolean
 }
 
-export interface Write extends Pending {
+interface Write extends Pending {
   readonly offset: number
   bytes: Uint8Array
 }

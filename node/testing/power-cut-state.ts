@@ -1,6 +1,6 @@
 /** One disk that can lose its power: what was asked of it, in the order of asking, and what has become of that. */
 import fs from 'node:fs'
-import { join, relative, resolve, sep, dirname } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import type { Random } from '../base/index.ts'
 import {
   type Entry,

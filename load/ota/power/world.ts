@@ -36,7 +36,7 @@ export interface World {
 
 const signer = createIdentity(new Uint8Array(32).fill(1))
 const seedIdentity = createIdentity(new Uint8Array(32).fill(2))
-export const deviceIdentity = createIdentity(new Uint8Array(32).fill(3))
+const deviceIdentity = createIdentity(new Uint8Array(32).fill(3))
 
 const noise = (kib: number, key: number) =>
   createCipheriv('aes-128-ctr', Buffer.alloc(16, key), Buffer.alloc(16)).update(
