@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 
 export const USAGE = `usage: npm run bench:ota -- power [--seed TEXT] [--faults N] [--fault NUMBER] [--kills N] [--json]
   --seed TEXT      everything that goes wrong follows from it (default: power 1)
-  --faults N       faults in this process (1000; 90 with IOEX_SHAPE=small)
+  --faults N       faults in this process (1000; 60 with IOEX_SHAPE=small)
   --fault NUMBER   only this one, with all that is known of it
   --kills N        processes ended with SIGKILL (50; 5 with IOEX_SHAPE=small)
   --json           the last line is one object`
@@ -17,7 +17,7 @@ export interface PowerOptions {
   readonly help: boolean
 }
 
-const SHAPES = { full: { faults: 1_000, kills: 50 }, small: { faults: 90, kills: 5 } } as const
+const SHAPES = { full: { faults: 1_000, kills: 50 }, small: { faults: 60, kills: 5 } } as const
 
 /** Throws what is wrong with them, for a person. */
 export function readOptions(args: readonly string[], shapeName: string | undefined): PowerOptions {
