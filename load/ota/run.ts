@@ -6,6 +6,8 @@ const BENCHES: Readonly<
   Record<string, () => Promise<{ run(args: readonly string[]): Promise<number> }>>
 > = {
   delta: () => import('./delta/run.ts'),
+  memory: () => import('./memory/run.ts'),
+  power: () => import('./power/run.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -53,7 +53,11 @@ export function createSettler(
     await state.save({ phase: { ...phase, attempts: attempt } })
     emit({ name: 'switching', candidate, attempt })
     try {
-      if (attempt > INSTALL_ATTEMPTS) throw new Error('the installer never came back')
+      if (attempt > INSTALL_ATTEMPTS) {
+        // It may have been switched to all the same, and nobody has asked whether it is well.
+        if (state.now.installed !== null) await installer.restore(state.now.installed, abort)
+        throw new Error('the installer never came back')
+      }
       await installer.install(candidate, abort)
     } catch (thrown) {
       abort.signal?.throwIfAborted()

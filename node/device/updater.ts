@@ -31,7 +31,10 @@ type TargetWriter = (job: FetchJob, events: FetchEvents) => Promise<WrittenImage
 export interface Updater {
   /** Throws what the writer throws; the state on disk is consistent then, too. */
   bring(target: Target, writer: TargetWriter, options?: AbortOptions): Promise<void>
-  /** Somebody removed the image that the state says is running: then nothing is installed. */
+  /**
+   * Somebody, or a disk that lies, removed the image that the state says is running: then nothing is installed. Or
+   * the one that is to be switched to: then it is not switched to.
+   */
   forgetLostImage(): Promise<void>
 }
 
@@ -143,7 +146,18 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       }
     },
     async forgetLostImage() {
-      const { installed } = state.now
+      const { installed, phase } = state.now
+      if (phase.name === 'written') {
+        const { candidate } = phase
+        const bytes = await sizeOf(slots.paths(candidate.slot).image)
+        if (bytes !== candidate.imageBytes) {
+          log.warn(
+            { root: candidate.root },
+            'the image that was written is gone; it is fetched anew',
+          )
+          await state.save({ phase: { name: 'idle' } })
+        }
+      }
       if (installed === null) return
       if ((await sizeOf(slots.paths(installed.slot).image)) !== undefined) return
       log.warn({ root: installed.root }, 'the installed image is gone; it will be installed anew')
