@@ -91,7 +91,7 @@ export {
   type TufTarget,
   verifiedTarget,
 } from './tuf-client.ts'
-export { lineRole } from './tuf-file.ts'
+export { lineRole, signFile } from './tuf-file.ts'
 export {
   createTufSeed,
   createTufSigner,

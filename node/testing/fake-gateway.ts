@@ -46,7 +46,7 @@ export interface FakeGateway {
   /** Network trouble: nothing gets through until it is false again. */
   isDown: boolean
   /** The answer to a path, instead of the honest one. */
-  readonly lies: Map<string, () => Response>
+  readonly lies: Map<string, (init: RequestInit) => Response>
 }
 
 export interface FakeGatewayNeeds {
@@ -170,7 +170,7 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
       gateway.calls.push(`${method} ${pathname}`)
       if (gateway.isDown) throw new TypeError('fetch failed')
       const lie = gateway.lies.get(pathname)
-      if (lie !== undefined) return lie()
+      if (lie !== undefined) return lie(init)
       const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
       return answer(method, pathname, body)
     },
