@@ -112,6 +112,10 @@ describe('publishing with keys of the vendor’s own', () => {
     await writeFile(path, image)
     const second = await publish('1.1.0')
     assert.equal(second.code, 0, JSON.stringify(second.json))
+    const [delta] = (second.json as unknown as Release).deltas
+    assert.equal(delta?.baseRoot, release.id)
+    assert.ok(delta.bytes < 30_000, `${delta.bytes} bytes for 100 that changed`)
+    assert.ok(rig.seeds.some(({ kept }) => kept.has(delta.deltaRoot)))
     const files = await rig.store.db
       .selectFrom('tuf_files')
       .select(['name', 'bytes'])

@@ -33,6 +33,7 @@ import {
 } from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
 import type { CID } from 'multiformats/cid'
+import { packDeltas } from './publish-deltas.ts'
 import { encodeMetadata, toBase64, type VendorHome, type VendorSettings } from './vendor-home.ts'
 
 /** The answer to an upload comes after packing and copying to seeds; an image of 8 GiB takes about an hour. */
@@ -80,6 +81,11 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
     const root = packed.root.toString()
     await home.saveReleaseKey(root, packed.releaseKey)
     await sendCar(needs, `${vendorPath}/blocks`, root, car)
+    const { model } = source
+    const deltas = await packDeltas(needs, { packed, car, model, metadata, folder })
+    for (const delta of deltas) {
+      await sendCar(needs, `${vendorPath}/blocks`, delta.target.deltaRoot.toString(), delta.car)
+    }
     say.note('Wrapping the key and signing …')
     const wraps = await wrapAll(needs, packed.releaseKey, {
       path: `${vendorPath}/recipients`,
@@ -94,7 +100,7 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
         root: packed.root,
         rootBytes: packed.rootBytes.byteLength,
         releaseKeyHash: releaseKeyHash(packed.releaseKey),
-        deltas: [],
+        deltas: deltas.map(({ target }) => target),
         announceSigner: vendor.announceSigner,
       },
       { targets: [targets], line: [targets] },

@@ -11,6 +11,7 @@ import {
 } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { digestOf, parseCid } from '../store/cids.ts'
+import { deltasOf } from '../store/deltas.ts'
 import { addDeviceEvent } from '../store/devices.ts'
 import type { ReleaseRow } from '../store/tables.ts'
 import { ledgerOf, priceNow } from './ledger.ts'
@@ -86,12 +87,6 @@ export async function issueGrant(
 /** ceil(1.1 x bytes) + 1 MiB, in whole numbers. */
 function maxBytesFor(sealedBytes: number): bigint {
   return (BigInt(sealedBytes) * 11n + 9n) / 10n + BigInt(GRANT_SLACK_BYTES)
-}
-
-function deltasOf(
-  release: ReleaseRow,
-): readonly { baseRoot: string; deltaRoot: string; bytes: number }[] {
-  return JSON.parse(release.deltas) as { baseRoot: string; deltaRoot: string; bytes: number }[]
 }
 
 /** The release, if this device may fetch it now. */

@@ -3,7 +3,7 @@ import { CarBlockIterator } from '@ipld/car'
 import type { ReleaseCreateSchema } from '@ioex/node/api'
 import { BLOCK_MAX_BYTES } from '@ioex/node/api'
 import { asError, codeOf, MIB } from '@ioex/node/base'
-import { parseReleaseRoot } from '@ioex/node/firmware'
+import { isDeltaBetween, parseReleaseRoot } from '@ioex/node/firmware'
 import type { Block, PinSession } from '@ioex/node/storage'
 import type { CID } from 'multiformats/cid'
 import type { z } from 'zod'
@@ -11,10 +11,12 @@ import type { Parts } from '../context.ts'
 import { BLOCKS_MAX_BYTES } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { DAG_CBOR_CODEC, linksIn, parseCid } from '../store/cids.ts'
+import type { StoredDelta } from '../store/deltas.ts'
 import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import { type Body, readBody } from './body-source.ts'
-import { pinOwnerOf } from './publish.ts'
-import { mustBeNew, sessionCid } from './publishing.ts'
+import { unpinDeltas } from './deltas.ts'
+import { pinOwnerOf, sessionCid } from './pin-names.ts'
+import { mustBeNew } from './publishing.ts'
 import { createTufRepository, decodeMetadata } from './tuf-repository.ts'
 import { storeWrap } from './wraps.ts'
 
@@ -103,7 +105,27 @@ export function createOwnReleases(parts: Parts): OwnReleases {
       const sessionRoot = sessionOf(vendor, what.root)
       const session = await parts.sessions.hold(sessionRoot)
       await adoptAll(parts, session, root)
-      const pin = await parts.sessions.commit(sessionRoot, { owner: pinOwnerOf(what.root) }, root)
+      const owner = { owner: pinOwnerOf(what.root) }
+      const pin = await parts.sessions.commit(sessionRoot, owner, root)
+      const deltas: StoredDelta[] = []
+      for (const { baseRoot, deltaRoot, bytes } of target.deltas) {
+        const deltaBytes = await node.storage.blocks.get(deltaRoot)
+        if (deltaBytes === undefined) throw missing([deltaRoot])
+        if (!isDeltaBetween(deltaBytes, { base: baseRoot, release: root })) {
+          throw new ProblemError('tuf-invalid', `${deltaRoot} holds no patches to this release`, {
+            fix: 'Publish again with: ioex firmware publish',
+          })
+        }
+        const deltaSession = sessionOf(vendor, deltaRoot.toString())
+        await adoptAll(parts, await parts.sessions.hold(deltaSession), deltaRoot)
+        const deltaPin = await parts.sessions.commit(deltaSession, owner, deltaRoot)
+        deltas.push({
+          baseRoot: baseRoot.toString(),
+          deltaRoot: deltaRoot.toString(),
+          bytes,
+          pinBytes: deltaPin.bytes,
+        })
+      }
       const release: ReleaseRow = {
         id: what.root,
         vendor,
@@ -122,13 +144,7 @@ export function createOwnReleases(parts: Parts): OwnReleases {
         chunks: null,
         new_bytes: null,
         release_key_hash: target.releaseKeyHash,
-        deltas: JSON.stringify(
-          target.deltas.map((delta) => ({
-            baseRoot: delta.baseRoot.toString(),
-            deltaRoot: delta.deltaRoot.toString(),
-            bytes: delta.bytes,
-          })),
-        ),
+        deltas: JSON.stringify(deltas),
         pending_metadata: JSON.stringify(what.metadata),
       }
       try {
@@ -138,10 +154,15 @@ export function createOwnReleases(parts: Parts): OwnReleases {
             const bytes = new Uint8Array(Buffer.from(wrap, 'base64'))
             await storeWrap(parts, what.root, bytes, devices, transaction)
           }
-          await transaction.deleteFrom('uploads').where('id', '=', sessionRoot.toString()).execute()
+          const sessions = [what.root, ...deltas.map(({ deltaRoot }) => deltaRoot)]
+          for (const name of sessions) {
+            const id = sessionOf(vendor, name).toString()
+            await transaction.deleteFrom('uploads').where('id', '=', id).execute()
+          }
         })
       } catch (thrown) {
         await node.storage.pins.remove(root, pinOwnerOf(what.root))
+        await unpinDeltas(parts, release)
         throw thrown
       }
       return parts.publishing.advance(release)

@@ -7,6 +7,7 @@ import { CID } from 'multiformats/cid'
 import type { Parts } from '../context.ts'
 import { PIN_VALIDITY_S, PINS_AT_ONCE } from '../limits.ts'
 import { digestOf } from '../store/cids.ts'
+import { deltasOf } from '../store/deltas.ts'
 import type { ReleaseRow, SeedRow } from '../store/tables.ts'
 import { BANDWIDTH_SERVICE } from './grants.ts'
 import { ledgerOf, priceNow } from './ledger.ts'
@@ -87,14 +88,18 @@ async function pinAt(
 ): Promise<boolean> {
   const { db, clock, node, keys, log } = needs
   const signer = await keys.voucherSigner(release.vendor)
-  const root = CID.parse(release.id)
+  const deltas = deltasOf(release)
+  const kept = [
+    { root: CID.parse(release.id), bytes: release.sealed_bytes },
+    ...deltas.map(({ deltaRoot, pinBytes }) => ({ root: CID.parse(deltaRoot), bytes: pinBytes })),
+  ]
   const fromS = unixSeconds(clock)
   const untilMs = (fromS + PIN_VALIDITY_S) * 1000
   const service = serviceId(STORAGE_SERVICE)
   const order = signPinOrder(signer, ledgerOf(node), {
     payer: release.vendor as EvmAddress,
-    roots: [digestOf(root)],
-    bytes: BigInt(release.sealed_bytes),
+    roots: kept.map(({ root }) => digestOf(root)),
+    bytes: BigInt(kept.reduce((sum, { bytes }) => sum + bytes, 0)),
     from: fromS,
     until: fromS + PIN_VALIDITY_S,
     copies: options.copiesWanted,
@@ -104,23 +109,30 @@ async function pinAt(
   })
   const named = { release: release.id, seed: seed.peer_id }
   try {
-    const answer = await node.exchange.askToPin(
-      peerIdFromString(seed.peer_id),
-      { root, bytes: release.sealed_bytes, order, untilMs },
-      {
-        signal: options.signal,
-        multiaddrs: (JSON.parse(seed.multiaddrs) as string[]).map((text) => multiaddr(text)),
-        onProgress: ({ bytes }) => onBytes(bytes),
-      },
-    )
-    if (!answer.ok) {
-      log.warn({ ...named, reason: answer.reason }, 'a seed does not keep the release')
-      return false
+    const multiaddrs = (JSON.parse(seed.multiaddrs) as string[]).map((text) => multiaddr(text))
+    let countersignature: string | undefined
+    let doneBytes = 0
+    for (const { root, bytes } of kept) {
+      const answer = await node.exchange.askToPin(
+        peerIdFromString(seed.peer_id),
+        { root, bytes, order, untilMs },
+        {
+          signal: options.signal,
+          multiaddrs,
+          onProgress: (now) => onBytes(doneBytes + now.bytes),
+        },
+      )
+      if (!answer.ok) {
+        log.warn({ ...named, reason: answer.reason }, 'a seed does not keep the release')
+        return false
+      }
+      doneBytes += bytes
+      countersignature ??= answer.value.countersignature
     }
     const copy = {
       until_ms: untilMs,
       pin_order: JSON.stringify(signedPinOrderToJson(order)),
-      countersignature: answer.value.countersignature ?? null,
+      countersignature: countersignature ?? null,
     }
     await db
       .insertInto('copies')

@@ -2,6 +2,8 @@ import { CID } from 'multiformats/cid'
 import type { EvmAddress } from '@ioex/node/identity'
 import type { Parts } from '../context.ts'
 import type { ReleaseRow } from '../store/tables.ts'
+import { unpinDeltas } from './deltas.ts'
+import { pinOwnerOf } from './pin-names.ts'
 import { createTufRepository, type UploadedMetadata } from './tuf-repository.ts'
 
 type Needs = Pick<Parts, 'db' | 'node' | 'keys' | 'clock' | 'log' | 'releaseEvents' | 'metrics'>
@@ -83,9 +85,6 @@ export async function withdraw(
   needs.releaseEvents.changed(release.id)
   const root = CID.parse(release.id)
   await node.storage.pins.remove(root, pinOwnerOf(release.id))
+  await unpinDeltas(needs, release)
   log.info({ release: release.id }, 'withdrawn')
-}
-
-export function pinOwnerOf(release: string): string {
-  return `release:${release}`
 }

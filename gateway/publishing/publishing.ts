@@ -7,11 +7,9 @@
  * 3. *pinning*: seeds take copies, each noted at once. Goes on after a crash and whenever a seed turns up.
  * 4. *published*: TUF metadata and state in one transaction, then the announcement.
  */
-import { createHash } from 'node:crypto'
 import { releaseKeyHash } from '@ioex/node/firmware'
 import { toHex } from '@ioex/node/base'
 import { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { Parts } from '../context.ts'
 import {
   IMAGE_MAX_BYTES,
@@ -24,11 +22,13 @@ import {
 } from '../limits.ts'
 import { briefOf } from '../middleware/problem.ts'
 import { ProblemError } from '../problems.ts'
-import { RAW_CODEC } from '../store/cids.ts'
+import type { StoredDelta } from '../store/deltas.ts'
 import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import { type Body, readBody } from './body-source.ts'
+import { dropDeltaSessions, makeDeltas, unpinDeltas } from './deltas.ts'
+import { pinOwnerOf, releaseOfOwner, sessionCid } from './pin-names.ts'
 import { pinAtSeeds } from './pinning.ts'
-import { pinOwnerOf, publish } from './publish.ts'
+import { publish } from './publish.ts'
 import { receiveImage } from './receive-image.ts'
 import { createTufRepository } from './tuf-repository.ts'
 import type { NewUpload, Publishing } from './types.ts'
@@ -36,8 +36,6 @@ import { createUploadTrackers, type UploadTracker } from './upload-progress.ts'
 import { wrapForAll } from './wraps.ts'
 
 type Needs = Omit<Parts, 'publishing' | 'limiters' | 'tokens' | 'vault'>
-
-const SHA2_256 = 0x12
 
 export function createPublishing(needs: Needs): Publishing {
   const { db, clock, node, options, log } = needs
@@ -53,6 +51,7 @@ export function createPublishing(needs: Needs): Publishing {
 
   const dropUpload = async (upload: UploadRow) => {
     await needs.sessions.drop(CID.parse(upload.session))
+    await dropDeltaSessions(needs, upload)
     await db.deleteFrom('uploads').where('id', '=', upload.id).execute()
   }
 
@@ -124,15 +123,17 @@ export function createPublishing(needs: Needs): Publishing {
       if (upload.kind === 'image' || upload.created_ms < oldestMs) await dropUpload(upload)
     }
     for await (const pin of node.storage.pins.list()) {
-      const owner = pinOwnerOf(pin.root.toString())
-      if (!pin.owners.some((candidate) => candidate.owner === owner)) continue
-      const release = await db
-        .selectFrom('releases')
-        .select('id')
-        .where('id', '=', pin.root.toString())
-        .where('state', '!=', 'withdrawn')
-        .executeTakeFirst()
-      if (release === undefined) await node.storage.pins.remove(pin.root, owner)
+      for (const { owner } of pin.owners) {
+        const id = releaseOfOwner(owner)
+        if (id === undefined) continue
+        const release = await db
+          .selectFrom('releases')
+          .select('id')
+          .where('id', '=', id)
+          .where('state', '!=', 'withdrawn')
+          .executeTakeFirst()
+        if (release === undefined) await node.storage.pins.remove(pin.root, owner)
+      }
     }
   }
 
@@ -182,7 +183,9 @@ export function createPublishing(needs: Needs): Publishing {
     tracker.update({ phase: 'sealing', totalBytes: packed.imageBytes })
     const root = packed.root.toString()
     const pin = await needs.sessions.commit(sessionName, { owner: pinOwnerOf(root) }, packed.root)
+    let deltas: readonly StoredDelta[] = []
     try {
+      deltas = await makeDeltas(needs, upload, packed, { signal: stopping.signal })
       const release = await db.transaction().execute(async (transaction) => {
         const row: ReleaseRow = {
           id: root,
@@ -202,7 +205,7 @@ export function createPublishing(needs: Needs): Publishing {
           chunks: packed.chunks,
           new_bytes: packed.newBytes,
           release_key_hash: releaseKeyHash(packed.releaseKey),
-          deltas: '[]',
+          deltas: JSON.stringify(deltas),
           pending_metadata: null,
         }
         await transaction.insertInto('releases').values(row).execute()
@@ -221,7 +224,10 @@ export function createPublishing(needs: Needs): Publishing {
         .select('id')
         .where('id', '=', root)
         .executeTakeFirst()
-      if (stored === undefined) await node.storage.pins.remove(packed.root, pinOwnerOf(root))
+      if (stored === undefined) {
+        await node.storage.pins.remove(packed.root, pinOwnerOf(root))
+        await unpinDeltas(needs, { id: root, deltas: JSON.stringify(deltas) })
+      }
       throw thrown
     }
   }
@@ -335,10 +341,4 @@ export async function mustBeNew(
   throw new ProblemError('version-exists', `${model} ${version} is ${before.state} already`, {
     fix: 'Choose another version; one that was given is never given twice.',
   })
-}
-
-/** A name for blocks that wait, from which no block can come: the hash of a text that says what it is. */
-export function sessionCid(name: string): CID {
-  const digest = createHash('sha256').update(`ioex/gateway/session ${name}`).digest()
-  return CID.createV1(RAW_CODEC, Digest.create(SHA2_256, new Uint8Array(digest)))
 }

@@ -26,6 +26,7 @@ import { fromUtf8 } from '@ioex/node/base'
 import { CID } from 'multiformats/cid'
 import type { Parts } from '../context.ts'
 import { ProblemError } from '../problems.ts'
+import { deltaTargets } from '../store/deltas.ts'
 import type { Database } from '../store/open.ts'
 import type { ReleaseRow, VendorRow } from '../store/tables.ts'
 
@@ -157,7 +158,7 @@ export function createTufRepository(needs: Needs): TufRepository {
         root: CID.parse(release.id),
         rootBytes: release.root_bytes,
         releaseKeyHash: release.release_key_hash as `0x${string}`,
-        deltas: [],
+        deltas: deltaTargets(release),
         announceSigner: node.identity.evmAddress,
       },
       { targets, line: targets },

@@ -1,5 +1,6 @@
 import type { Release } from '@ioex/node/api'
 import { sql } from 'kysely'
+import { deltasOf } from './deltas.ts'
 import type { Database } from './open.ts'
 import type { ReleaseRow } from './tables.ts'
 import { timeOf } from './times.ts'
@@ -59,7 +60,7 @@ export async function releaseOf(
     copies,
     copiesWanted: context.copiesWanted,
     devices: await countDevices(db, row),
-    deltas: JSON.parse(row.deltas) as Release['deltas'],
+    deltas: deltasOf(row).map(({ baseRoot, deltaRoot, bytes }) => ({ baseRoot, deltaRoot, bytes })),
   }
 }
 

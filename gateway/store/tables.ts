@@ -80,7 +80,7 @@ export interface ReleaseRow {
   chunks: number | null
   new_bytes: number | null
   release_key_hash: string
-  /** JSON of `{baseRoot, deltaRoot, bytes}[]`. */
+  /** JSON of StoredDelta[]. */
   deltas: string
   /** JSON of the TUF files that an own-keys vendor signed for it; null for managed ones, and once published. */
   pending_metadata: string | null

@@ -59,6 +59,8 @@ export const LIST_MAX_BUNDLES = 256
 export const LIST_MAX_PATCHES = 8_192
 /** Of a whole delta, for a reader: 16 GiB of changed chunks at 64 KiB, some 60 MB of memory. */
 export const DELTA_MAX_PATCHES = 262_144
+/** One thread of Node's pool of four is left to files, or a server would stand still for minutes. */
+export const PATCHES_IN_FLIGHT = 3
 /** A patch that saves less than this part of the plain chunk is not worth its window. */
 export const PATCH_MAX_SHARE = 0.95
 /** Opened chunks of the earlier image that the publisher keeps: windows of neighbours overlap. */

@@ -4,10 +4,10 @@ import { openChunk } from './chunk.ts'
 import { inOrder } from './in-order.ts'
 import {
   BUNDLE_MAX_BYTES,
-  CHUNKS_IN_FLIGHT,
   LIST_MAX_BUNDLES,
   LIST_MAX_PATCHES,
   PATCH_MAX_SHARE,
+  PATCHES_IN_FLIGHT,
 } from './limits.ts'
 import { sealNode } from './node-block.ts'
 import { makePatch, sealBundle, windowBytes, windowStart } from './patch.ts'
@@ -49,7 +49,7 @@ export async function sealDelta(
 
   const made = inOrder(
     todo,
-    CHUNKS_IN_FLIGHT,
+    PATCHES_IN_FLIGHT,
     (one, signal) => patchOf(one, { reader, get, baseBytes }, { ...options, signal }),
     options,
   )

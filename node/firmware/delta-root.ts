@@ -133,6 +133,16 @@ function headKey(releaseKey: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', releaseKey, new Uint8Array(), KEY_PURPOSE, KEY_BYTES))
 }
 
+/** For whoever has no key: does this block name exactly these releases? */
+export function isDeltaBetween(
+  bytes: Uint8Array,
+  ends: { readonly base: CID; readonly release: CID },
+): boolean {
+  if (bytes.byteLength > DELTA_ROOT_MAX_BYTES) return false
+  const { v, base, release } = decoded(bytes)
+  return v === FORMAT_VERSION && isDigestOf(base, ends.base) && isDigestOf(release, ends.release)
+}
+
 /**
  * The lists of a delta, for `openPatches`. The caller has checked the bytes against the CID that targets metadata
  * names. Throws release-damaged when it leads between other releases or is none, and release-key-wrong.

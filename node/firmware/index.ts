@@ -39,6 +39,7 @@ export {
 } from './accept-metadata.ts'
 export {
   type DeltaEnd,
+  isDeltaBetween,
   openDeltaRoot,
   packDelta,
   type PackDeltaOptions,
