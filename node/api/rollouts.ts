@@ -1,0 +1,44 @@
+import { z } from 'zod'
+import { CidSchema, DigestSchema, EvmAddressSchema, hexOf, SignatureSchema } from './scalars.ts'
+
+export const ORDER_ACTIONS = ['go', 'resume', 'hold', 'abort', 'rollback'] as const
+
+/** A `confirmed` report of a witness without what the order says already. */
+export const EvidenceSchema = z.strictObject({
+  witness: z.int().min(0).meta({ description: 'place in `witnesses`; rising' }),
+  seq: z.int().min(1),
+  prev: DigestSchema,
+  atMs: z.int().min(0),
+  body: DigestSchema,
+  signature: SignatureSchema,
+})
+
+/** What the rollout role says of one release. The newest one stands for all before it. */
+export const RolloutOrderSchema = z
+  .strictObject({
+    v: z.literal(1),
+    root: CidSchema,
+    version: z.int().min(1).meta({ description: 'rises with every order of a release' }),
+    issuedAtS: z.int().min(0),
+    expiresS: z.int().min(0),
+    action: z.enum(ORDER_ACTIONS),
+    phase: z.int().min(0).meta({ description: 'the last phase that is open; from 0' }),
+    to: CidSchema.nullable().meta({ description: 'only of a rollback: the release to go back to' }),
+    witnesses: z.array(EvmAddressSchema).max(1_024).meta({
+      description: 'of the phase before; what the digest in the policy is of',
+    }),
+    evidence: z.array(EvidenceSchema).max(256),
+    signature: hexOf(64, 'ed25519 over rolloutOrderMessage(…)'),
+  })
+  .meta({ id: 'RolloutOrder' })
+export type RolloutOrder = z.infer<typeof RolloutOrderSchema>
+
+/** The bytes under an order's signature; begins unlike any TUF file, so that the key may sign both. */
+export function rolloutOrderMessage(order: Omit<RolloutOrder, 'signature'>): Uint8Array {
+  const { root, version, issuedAtS, expiresS, action, phase, to, witnesses, evidence } = order
+  const shown = evidence.map(({ witness, seq, prev, atMs, body, signature }) => {
+    return [witness, seq, prev, atMs, body, signature]
+  })
+  const fields = [root, version, issuedAtS, expiresS, action, phase, to, witnesses, shown]
+  return new TextEncoder().encode(`ioeX rollout-order/1\0${JSON.stringify(fields)}`)
+}
