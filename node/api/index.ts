@@ -29,6 +29,7 @@ export {
   AmountSchema,
   CidSchema,
   CursorSchema,
+  DigestSchema,
   EvmAddressSchema,
   ModelSchema,
   pageOf,

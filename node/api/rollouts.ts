@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ROLLOUT_EVIDENCE_MAX_REPORTS, ROLLOUT_WITNESSES_MAX } from './limits.ts'
 import { CidSchema, DigestSchema, EvmAddressSchema, hexOf, SignatureSchema } from './scalars.ts'
 
 export const ORDER_ACTIONS = ['go', 'resume', 'hold', 'abort', 'rollback'] as const
@@ -24,10 +25,10 @@ export const RolloutOrderSchema = z
     action: z.enum(ORDER_ACTIONS),
     phase: z.int().min(0).meta({ description: 'the last phase that is open; from 0' }),
     to: CidSchema.nullable().meta({ description: 'only of a rollback: the release to go back to' }),
-    witnesses: z.array(EvmAddressSchema).max(1_024).meta({
+    witnesses: z.array(EvmAddressSchema).max(ROLLOUT_WITNESSES_MAX).meta({
       description: 'of the phase before; what the digest in the policy is of',
     }),
-    evidence: z.array(EvidenceSchema).max(256),
+    evidence: z.array(EvidenceSchema).max(ROLLOUT_EVIDENCE_MAX_REPORTS),
     signature: hexOf(64, 'ed25519 over rolloutOrderMessage(…)'),
   })
   .meta({ id: 'RolloutOrder' })

@@ -53,7 +53,12 @@ export {
   signOnline,
   type VendorMetadata,
 } from './online-metadata.ts'
-export { judgeRollout, type RolloutVerdict, type RolloutWait } from './judge-rollout.ts'
+export {
+  judgeRollout,
+  ROLLOUT_WAITS,
+  type RolloutVerdict,
+  type RolloutWait,
+} from './judge-rollout.ts'
 export { packRelease } from './pack-release.ts'
 export {
   collectMetadata,
@@ -81,6 +86,8 @@ export {
   acceptRolloutOrder,
   evidenceOf,
   type FollowedOrder,
+  FollowedOrderSchema,
+  ORDER_REFUSALS,
   type OrderRefusal,
   signRolloutOrder,
 } from './rollout-order.ts'

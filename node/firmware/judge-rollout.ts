@@ -3,19 +3,21 @@ import type { EvmAddress } from '../identity/index.ts'
 import type { FollowedOrder } from './rollout-order.ts'
 import { phaseOfBucket, type RolloutPolicy, rolloutBucket } from './rollout-policy.ts'
 
-export type RolloutWait =
+export const ROLLOUT_WAITS = [
   /** The vendor means it for other groups of devices. */
-  | 'rollout-other-group'
+  'rollout-other-group',
   /** The phases together do not reach this device. */
-  | 'rollout-not-for-this-device'
+  'rollout-not-for-this-device',
   /** Its phase has a time, which has not come. */
-  | 'rollout-too-early'
+  'rollout-too-early',
   /** Nobody has opened a phase yet, or what opened it is no longer valid. */
-  | 'rollout-no-order'
-  | 'rollout-phase-shut'
-  | 'rollout-held'
-  | 'rollout-aborted'
-  | 'rollout-rolled-back'
+  'rollout-no-order',
+  'rollout-phase-shut',
+  'rollout-held',
+  'rollout-aborted',
+  'rollout-rolled-back',
+] as const
+export type RolloutWait = (typeof ROLLOUT_WAITS)[number]
 
 export type RolloutVerdict =
   | { readonly verdict: 'install' }

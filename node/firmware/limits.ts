@@ -46,12 +46,6 @@ export const ROLLOUT_BUCKETS = 10_000
 export const ROLLOUT_MAX_PHASES = 16
 /** Groups that a rollout may be limited to. */
 export const ROLLOUT_MAX_GROUPS = 16
-/** Devices of one phase whose reports may count: 43 KiB of ids in the order that opens the next. */
-export const ROLLOUT_WITNESSES_MAX = 1_024
-/** Reports that one order shows, 330 bytes each; a device checks them in 20 ms. */
-export const ROLLOUT_EVIDENCE_MAX_REPORTS = 256
-/** 256 reports and 1,024 witnesses in JSON are 130 KiB. */
-export const ROLLOUT_ORDER_MAX_BYTES = 192 * KIB
 /** How long an order stays believed when nobody renews it: what a gateway that hides a hold can gain. */
 export const ROLLOUT_ORDER_MAX_LIFETIME_S = 24 * 60 * 60
 /** An order may be so far ahead of a device's clock. */

@@ -1,6 +1,14 @@
 import { createPublicKey, hash, verify } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
-import { RolloutOrderSchema, type RolloutOrder, rolloutOrderMessage } from '../api/index.ts'
+import { z } from 'zod'
+import {
+  CidSchema,
+  DigestSchema,
+  ORDER_ACTIONS,
+  RolloutOrderSchema,
+  type RolloutOrder,
+  rolloutOrderMessage,
+} from '../api/index.ts'
 import { accepted, concat, fromHex, type Hex, type Result, refused, toHex } from '../base/index.ts'
 import type { EvmAddress } from '../identity/index.ts'
 import { ROLLOUT_CLOCK_SKEW_S, ROLLOUT_ORDER_MAX_LIFETIME_S } from './limits.ts'
@@ -17,41 +25,44 @@ import type { TufSigner } from './tuf-keys.ts'
 /** RFC 8410: SubjectPublicKeyInfo of an Ed25519 key without its 32 bytes. */
 const SPKI_PREFIX = Uint8Array.fromHex('302a300506032b6570032100')
 
-export type OrderRefusal =
-  | 'order-malformed'
+export const ORDER_REFUSALS = [
+  'order-malformed',
   /** Not signed with the key that the vendor's policy names. */
-  | 'order-unsigned'
-  | 'order-for-another-release'
-  | 'order-expired'
+  'order-unsigned',
+  'order-for-another-release',
+  'order-expired',
   /** Issued in the future, or for longer than any order may live. */
-  | 'order-not-yet-valid'
+  'order-not-yet-valid',
   /** Older than one that was followed before. */
-  | 'order-replayed'
+  'order-replayed',
   /** Another one of the same version was followed before: the role says two things. */
-  | 'order-equivocated'
+  'order-equivocated',
   /** The rollout was aborted or rolled back; nothing opens it again. */
-  | 'rollout-ended'
-  | 'phase-unknown'
+  'rollout-ended',
+  'phase-unknown',
   /** Too few success reports of the phase before. */
-  | 'evidence-missing'
+  'evidence-missing',
   /** A report that its device has not signed like this. */
-  | 'evidence-forged'
+  'evidence-forged',
   /** A report of a device that the vendor has not named for the phase before. */
-  | 'evidence-not-witness'
+  'evidence-not-witness',
   /** Not the list of witnesses that the vendor signed. */
-  | 'witnesses-changed'
-  | 'rollback-not-in-policy'
+  'witnesses-changed',
+  'rollback-not-in-policy',
+] as const
+export type OrderRefusal = (typeof ORDER_REFUSALS)[number]
 
 /** What a device remembers of the orders of a release; durable before an order has any effect. */
-export interface FollowedOrder {
-  readonly root: string
-  readonly version: number
+export const FollowedOrderSchema = z.object({
+  root: CidSchema,
+  version: z.int().min(1),
   /** SHA-256 of the signed bytes. */
-  readonly digest: Hex
-  readonly action: RolloutOrder['action']
-  readonly phase: number
-  readonly expiresS: number
-}
+  digest: DigestSchema,
+  action: z.enum(ORDER_ACTIONS),
+  phase: z.int().min(0),
+  expiresS: z.int().min(0),
+})
+export type FollowedOrder = z.infer<typeof FollowedOrderSchema>
 
 /** Signs what is left to sign of an order, as the rollout role. */
 export function signRolloutOrder(

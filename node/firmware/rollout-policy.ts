@@ -1,16 +1,10 @@
 import { hash } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import { z } from 'zod'
-import { CidSchema } from '../api/index.ts'
+import { CidSchema, ROLLOUT_EVIDENCE_MAX_REPORTS, ROLLOUT_WITNESSES_MAX } from '../api/index.ts'
 import { concat, fromHex, type Hex, utf8 } from '../base/index.ts'
 import type { EvmAddress } from '../identity/index.ts'
-import {
-  ROLLOUT_BUCKETS,
-  ROLLOUT_EVIDENCE_MAX_REPORTS,
-  ROLLOUT_MAX_GROUPS,
-  ROLLOUT_MAX_PHASES,
-  ROLLOUT_WITNESSES_MAX,
-} from './limits.ts'
+import { ROLLOUT_BUCKETS, ROLLOUT_MAX_GROUPS, ROLLOUT_MAX_PHASES } from './limits.ts'
 
 /** One in ten thousand: TUF metadata is canonical JSON, which has whole numbers only. */
 const BASIS_POINTS = 10_000

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { CID } from 'multiformats/cid'
 import { createGatewayClient } from '../api/index.ts'
 import {
   type Clock,
@@ -25,7 +26,7 @@ import {
   readEnrollment,
   type Slots,
 } from '../device/index.ts'
-import { wrapReleaseKey } from '../firmware/index.ts'
+import { type RolloutPolicy, wrapReleaseKey } from '../firmware/index.ts'
 import { createIdentity, generateSeed, type Identity } from '../identity/index.ts'
 import { createRig, DOMAIN, type NodeSettings, type RigNode } from './exchange-rig.ts'
 import { createFakeGateway, type FakeGateway } from './fake-gateway.ts'
@@ -41,7 +42,13 @@ export interface DeviceFleet {
   readonly folder: string
   /** A seed that keeps everything that is published from now on. */
   seed(settings?: NodeSettings): Promise<RigNode>
-  publish(image: Uint8Array, version: string): Promise<PublishedRelease>
+  publish(
+    image: Uint8Array,
+    version: string,
+    rollout?: (root: CID) => RolloutPolicy,
+  ): Promise<PublishedRelease>
+  /** Of the one device that the fleet has. */
+  readonly identity: Identity
   /** Enrolled, with a home of its own. Started again with the same settings it goes on where it was. */
   device(settings?: DeviceSettings): Promise<RigDevice>
   stop(): Promise<void>
@@ -103,9 +110,14 @@ export async function createDeviceFleet(): Promise<DeviceFleet> {
       gateway.sources.push(seed.source)
       return seed
     },
-    async publish(image, version) {
+    identity,
+    async publish(image, version, rollout) {
       const before = new Set(vendor.blocks.keys())
-      const { packed } = await vendor.publish(image, { model: MODEL, version })
+      const { packed } = await vendor.publish(image, {
+        model: MODEL,
+        version,
+        ...(rollout === undefined ? {} : { rollout }),
+      })
       const root = packed.root.toString()
       const digest = toHex(packed.root.multihash.digest)
       gateway.releases.set(root, {

@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import { concat, utf8 } from '../base/index.ts'
 import { type GetBlock, PROFILE_64K } from '../chunks/index.ts'
 import {
@@ -10,6 +11,7 @@ import {
   packRelease,
   type ReleaseTarget,
   releaseKeyHash,
+  type RolloutPolicy,
   type SigningTime,
   signOnline,
   type TufSigner,
@@ -38,7 +40,12 @@ export interface FakeVendor {
   readonly blocks: Map<string, Uint8Array>
   publish(
     image: Uint8Array,
-    release: { readonly model: string; readonly version: string },
+    release: {
+      readonly model: string
+      readonly version: string
+      /** The policy of its rollout, once its root is known. */
+      readonly rollout?: (root: CID) => RolloutPolicy
+    },
   ): Promise<{ readonly packed: PackedRelease; readonly target: ReleaseTarget }>
   /** Signs snapshot and timestamp over these files and serves them. */
   serve(offline: OfflineMetadata, time?: SigningTime): VendorMetadata
@@ -92,7 +99,7 @@ export function createFakeVendor(
     get metadata() {
       return metadata
     },
-    async publish(image, { model, version }) {
+    async publish(image, { model, version, rollout }) {
       const packed = await packRelease(inPieces(image), store.put, {
         vendor: identity.evmAddress,
         model,
@@ -111,6 +118,7 @@ export function createFakeVendor(
           releaseKeyHash: releaseKeyHash(packed.releaseKey),
           deltas: [],
           announceSigner: identity.evmAddress,
+          ...(rollout === undefined ? {} : { rollout: rollout(packed.root) }),
         },
         { targets: [signers.targets], line: [signers.line] },
         now(),
