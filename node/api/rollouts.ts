@@ -1,6 +1,16 @@
 import { z } from 'zod'
 import { ROLLOUT_EVIDENCE_MAX_REPORTS, ROLLOUT_WITNESSES_MAX } from './limits.ts'
-import { CidSchema, DigestSchema, EvmAddressSchema, hexOf, SignatureSchema } from './scalars.ts'
+import {
+  CidSchema,
+  DigestSchema,
+  EvmAddressSchema,
+  hexOf,
+  ModelSchema,
+  pageOf,
+  SignatureSchema,
+  TimeSchema,
+  VersionSchema,
+} from './scalars.ts'
 
 export const ORDER_ACTIONS = ['go', 'resume', 'hold', 'abort', 'rollback'] as const
 
@@ -43,3 +53,74 @@ export function rolloutOrderMessage(order: Omit<RolloutOrder, 'signature'>): Uin
   const fields = [root, version, issuedAtS, expiresS, action, phase, to, witnesses, shown]
   return new TextEncoder().encode(`ioeX rollout-order/1\0${JSON.stringify(fields)}`)
 }
+
+export const ROLLOUT_STATUSES = [
+  'created',
+  'running',
+  'waiting-approval',
+  'held',
+  'aborted',
+  'rolled-back',
+] as const
+export const RolloutStatusSchema = z.enum(ROLLOUT_STATUSES).meta({
+  id: 'RolloutStatus',
+  description:
+    'created: nobody may install yet; running; waiting-approval: the phase went well and a person has to open the next; held: paused, by hand or by errors; aborted; rolled-back: devices go back to the release before',
+})
+export type RolloutStatus = z.infer<typeof RolloutStatusSchema>
+
+/** Which devices go first is decided by the policy in the vendor's signed metadata; this is who says when. */
+export const RolloutCreateSchema = z
+  .strictObject({
+    release: CidSchema,
+    witnesses: z
+      .array(z.array(EvmAddressSchema).max(ROLLOUT_WITNESSES_MAX))
+      .max(16)
+      .meta({ description: 'by phase: the lists whose digests the policy has' }),
+    approval: z.enum(['automatic', 'manual']).default('automatic'),
+    start: z.boolean().default(true),
+  })
+  .meta({ id: 'RolloutCreate' })
+
+export const ROLLOUT_ACTIONS = [
+  'start',
+  'pause',
+  'resume',
+  'approve',
+  'abort',
+  'retry',
+  'rollback',
+] as const
+export const RolloutActionSchema = z
+  .strictObject({
+    action: z.enum(ROLLOUT_ACTIONS).meta({
+      description:
+        'approve opens the next phase when this one is proven; retry goes on after too many errors and sets those so far aside',
+    }),
+  })
+  .meta({ id: 'RolloutAction' })
+
+export const RolloutSchema = z
+  .object({
+    release: CidSchema,
+    model: ModelSchema,
+    version: VersionSchema,
+    status: RolloutStatusSchema,
+    phase: z.int().meta({ description: 'the last that is open, from 0' }),
+    approval: z.enum(['automatic', 'manual']),
+    rollbackTo: CidSchema.nullable(),
+    phases: z.array(
+      z.object({
+        buckets: z.int().meta({ description: 'of 10,000' }),
+        notBefore: TimeSchema,
+        minSample: z.int(),
+        witnesses: z.int(),
+        confirmed: z.int(),
+        failed: z.int(),
+      }),
+    ),
+    changedAt: TimeSchema,
+  })
+  .meta({ id: 'Rollout' })
+export type Rollout = z.infer<typeof RolloutSchema>
+export const RolloutPageSchema = pageOf(RolloutSchema, 'RolloutPage')
