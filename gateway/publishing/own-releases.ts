@@ -63,6 +63,7 @@ export function createOwnReleases(parts: Parts): OwnReleases {
         model: '',
         version: '',
         notes: '',
+        rollout_plan: null,
         created_ms: clock.nowMs(),
         session: sessionRoot.toString(),
         kind: 'blocks',
@@ -130,6 +131,8 @@ export function createOwnReleases(parts: Parts): OwnReleases {
           })),
         ),
         pending_metadata: JSON.stringify(what.metadata),
+        // The vendor's own metadata has the policy.
+        rollout_plan: null,
       }
       try {
         await db.transaction().execute(async (transaction) => {

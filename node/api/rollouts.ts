@@ -54,6 +54,32 @@ export function rolloutOrderMessage(order: Omit<RolloutOrder, 'signature'>): Uin
   return new TextEncoder().encode(`ioeX rollout-order/1\0${JSON.stringify(fields)}`)
 }
 
+const percent = z.number().min(0).max(100)
+
+/** What a vendor writes: `ioex firmware publish --rollout FILE.json`. */
+export const RolloutPlanSchema = z
+  .strictObject({
+    phases: z
+      .array(
+        z.strictObject({
+          percent: z.number().min(0.01).max(100).meta({ description: 'of the fleet, in all' }),
+          notBefore: TimeSchema.optional().meta({ description: 'at once, when left out' }),
+          minSample: z.int().min(1).max(ROLLOUT_WITNESSES_MAX),
+          minSuccessPercent: percent.default(95),
+          maxErrorPercent: percent.default(5),
+        }),
+      )
+      .min(1)
+      .max(16),
+    rollbackTo: VersionSchema.nullable().meta({
+      description: 'version that devices go back to when too many fail; null: it only stops',
+    }),
+    groups: z.array(z.string()).max(16).default([]),
+    approval: z.enum(['automatic', 'manual']).default('automatic'),
+  })
+  .meta({ id: 'RolloutPlan' })
+export type RolloutPlan = z.infer<typeof RolloutPlanSchema>
+
 export const ROLLOUT_STATUSES = [
   'created',
   'running',

@@ -91,6 +91,7 @@ export {
   type OrderRefusal,
   signRolloutOrder,
 } from './rollout-order.ts'
+export { rolloutOfPlan } from './rollout-plan.ts'
 export {
   evidenceNeeded,
   GroupNameSchema,
