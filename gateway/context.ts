@@ -12,7 +12,7 @@ import type { Metrics } from './middleware/metrics.ts'
 import type { HeldSessions } from './publishing/held-sessions.ts'
 import type { Publishing } from './publishing/types.ts'
 import type { ReleaseEvents } from './publishing/release-events.ts'
-import type { Rollouts } from './rollouts/rollouts.ts'
+import type { Rollouts } from './rollouts/types.ts'
 import type { Database } from './store/open.ts'
 import type { Tokens } from './store/tokens.ts'
 

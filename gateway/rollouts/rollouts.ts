@@ -1,10 +1,4 @@
-import {
-  type Rollout,
-  type RolloutCreateSchema,
-  type RolloutOrder,
-  RolloutOrderSchema,
-  type ROLLOUT_ACTIONS,
-} from '@ioex/node/api'
+import { RolloutOrderSchema } from '@ioex/node/api'
 import { asError, unixSeconds } from '@ioex/node/base'
 import {
   createTufSigner,
@@ -19,7 +13,6 @@ import {
 } from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
 import { CID } from 'multiformats/cid'
-import type { z } from 'zod'
 import type { Parts } from '../context.ts'
 import { ROLLOUT_ORDER_LIFETIME_S, ROLLOUT_TICK_MS } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
@@ -37,26 +30,6 @@ import {
 } from './decide.ts'
 
 type Needs = Pick<Parts, 'db' | 'keys' | 'clock' | 'log' | 'node'>
-type Action = (typeof ROLLOUT_ACTIONS)[number]
-
-export interface Rollouts {
-  /** Throws `rollout-invalid`, `rollout-exists`. */
-  create(release: ReleaseRow, what: z.infer<typeof RolloutCreateSchema>): Promise<RolloutRow>
-  /** Throws `rollout-state-wrong`. */
-  act(row: RolloutRow, action: Action): Promise<RolloutRow>
-  show(row: RolloutRow): Promise<Rollout>
-  /** The newest order of a release above `have`. */
-  order(release: string, vendor: string, have: number): Promise<RolloutOrder | undefined>
-  /** Notes how a device ended, in the transaction that takes its report. */
-  ended(
-    into: Database,
-    end: { release: string; device: string; seq: number; isWell: boolean },
-  ): Promise<void>
-  /** Looks whether the reports so far lead to something. */
-  decide(release: string): Promise<void>
-  start(): void
-  stop(): Promise<void>
-}
 
 export function createRollouts(needs: Needs): Rollouts {
   const { db, clock, log } = needs
@@ -316,7 +289,8 @@ export function createRollouts(needs: Needs): Rollouts {
         .where('release', '=', release)
         .where('vendor', '=', vendor)
         .executeTakeFirst()
-      if (row?.order_json == null || row.order_version <= have) return undefined
+      if (row === undefined || row.order_json === null || row.order_version <= have)
+        return undefined
       return RolloutOrderSchema.parse(JSON.parse(row.order_json))
     },
     async ended(into, { release, device, seq, isWell }) {
@@ -354,7 +328,7 @@ export function createRollouts(needs: Needs): Rollouts {
 }
 
 /** From which states each action leads somewhere. */
-const FROM: Readonly<Record<Action, readonly RolloutRow['status'][]>> = {
+const FROM: Readonly<Record<RolloutAction, readonly RolloutRow['status'][]>> = {
   start: ['created'],
   pause: ['running', 'waiting-approval'],
   resume: ['held'],

@@ -24,7 +24,7 @@ export interface RolloutGuardNeeds {
   readonly emit: (event: DeviceEvent) => void
 }
 
-export type Permission =
+type Permission =
   | { readonly verdict: 'install' }
   | { readonly verdict: 'wait'; readonly reason: WaitReason }
   | { readonly verdict: 'roll-back'; readonly to: string }

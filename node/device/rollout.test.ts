@@ -12,7 +12,7 @@ import {
   rolloutBucket,
   signRolloutOrder,
 } from '../firmware/index.ts'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { createDeviceFleet, type DeviceFleet } from '../testing/device-rig.ts'
 
 const role = createTufSigner(new Uint8Array(32).fill(5))
