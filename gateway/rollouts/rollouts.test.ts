@@ -142,6 +142,8 @@ test('a rollout goes on by reports that its devices can check, and pauses and en
     await act(rig, acme, release.id, 'resume', 409)
     const stranger = await rig.createVendor()
     await rig.call('GET', `/v1/rollouts/${release.id}`, { expect: 404, token: stranger.token })
+    const gone = `/v1/devices/${canaries[0]?.identity.evmAddress}`
+    await rig.call('DELETE', gone, { expect: 200, token: acme.token })
   }))
 
 test('failures of the first phase send everybody back', () =>

@@ -28,6 +28,7 @@ import {
   rolloutOrder,
   type Successes,
 } from './decide.ts'
+import type { RolloutAction, Rollouts } from './types.ts'
 
 type Needs = Pick<Parts, 'db' | 'keys' | 'clock' | 'log' | 'node'>
 
