@@ -31,3 +31,8 @@ export const BLOCK_MAX_BYTES = 2 * MIB
 export const CALL_TIMEOUT_MS = 30_000
 /** Without a byte of the body for so long a call is given up. */
 export const BODY_IDLE_TIMEOUT_MS = 30_000
+/** Witnesses of a phase that an order names, and reports of theirs that it shows: as the room firmware has it. */
+export const ROLLOUT_WITNESSES_MAX = 1_024
+export const ROLLOUT_EVIDENCE_MAX_REPORTS = 256
+/** 256 reports of 360 bytes and 1,024 witnesses of 45 in JSON are 138 KiB. */
+export const ROLLOUT_ORDER_MAX_BYTES = 192 * KIB

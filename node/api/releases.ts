@@ -13,6 +13,7 @@ import {
   TimeSchema,
   VersionSchema,
 } from './scalars.ts'
+import { RolloutPlanSchema } from './rollouts.ts'
 import { TufMetadataUploadSchema } from './vendors.ts'
 
 export const RELEASE_STATES = ['draft', 'published', 'superseded', 'withdrawn', 'expired'] as const
@@ -70,6 +71,9 @@ export const UploadCreateSchema = z
     model: ModelSchema,
     version: VersionSchema,
     notes: z.string().max(10_000).default(''),
+    rollout: RolloutPlanSchema.optional().meta({
+      description: 'in which order devices may take it; all at once when left out',
+    }),
   })
   .meta({ id: 'UploadCreate' })
 

@@ -1,4 +1,3 @@
-import type { Report } from '../api/index.ts'
 import { type AbortOptions, asError, type Clock, type Log } from '../base/index.ts'
 import type { DeviceOptions } from './agent-types.ts'
 import type { CredentialStore } from './credentials.ts'
@@ -6,7 +5,7 @@ import type { DeviceEvent } from './events.ts'
 import type { FetchEvents, FetchJob } from './fetch-release.ts'
 import { REPORT_EVERY_PERCENT } from './limits.ts'
 import { setbackOf } from './reasons.ts'
-import type { Reporter } from './reporter.ts'
+import type { LastingReport, Reporter } from './reporter.ts'
 import type { Settler } from './settle.ts'
 import { otherSlot, type Slots, sizeOf } from './slots.ts'
 import type { StateFile } from './state-file.ts'
@@ -51,7 +50,12 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       emit({ name: 'fetching', target })
       return slot
     }
-    const abandoned = phase.name === 'fetching' ? rootsOf(phase.target) : []
+    const abandoned =
+      phase.name === 'fetching'
+        ? rootsOf(phase.target)
+        : phase.name === 'written'
+          ? rootsOf(phase.candidate)
+          : []
     const wanted = rootsOf(target)
     await state.save({
       phase: { name: 'fetching', target, slot, sinceMs: clock.nowMs(), totals: NO_TOTALS },
@@ -124,11 +128,11 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
     const { root } = phase.target
     const stale = [...state.now.stale, ...rootsOf(phase.target)]
     const text = `${reason}: ${detail}`.slice(0, REPORT_DETAIL_MAX)
-    const failed: Report = { root, event: 'failed', detail: text }
+    const failed: LastingReport = { root, event: 'failed', detail: text }
     await state.save({
       phase: { name: 'idle' },
       stale,
-      ...(isFinal ? { rejected: { root, reason }, outbox: reporter.with(failed) } : {}),
+      ...(isFinal ? { rejected: { root, reason }, ...reporter.with(failed) } : {}),
     })
     await settler.tidy()
   }

@@ -49,3 +49,14 @@ export const DELEGATIONS_MAX = 32
 export const DEVICE_MODELS_MAX = 16
 /** Product lines of one vendor: as many as a snapshot may name (TUF_MAP_MAX_ENTRIES), with room to spare. */
 export const LINES_MAX = 256
+
+/** Places in the order in which a release reaches the devices: a phase is told to a hundredth of a percent. */
+export const ROLLOUT_BUCKETS = 10_000
+/** Phases of one rollout: canary, a few steps, everybody; each is 250 bytes in the line. */
+export const ROLLOUT_MAX_PHASES = 16
+/** Groups that a rollout may be limited to. */
+export const ROLLOUT_MAX_GROUPS = 16
+/** How long an order stays believed when nobody renews it: what a gateway that hides a hold can gain. */
+export const ROLLOUT_ORDER_MAX_LIFETIME_S = 24 * 60 * 60
+/** An order may be so far ahead of a device's clock. */
+export const ROLLOUT_CLOCK_SKEW_S = 5 * 60

@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import { concat, utf8 } from '../base/index.ts'
 import { type GetBlock, PROFILE_64K } from '../chunks/index.ts'
 import {
@@ -15,6 +16,7 @@ import {
   packRelease,
   type ReleaseTarget,
   releaseKeyHash,
+  type RolloutPolicy,
   type SigningTime,
   signOnline,
   type TufSigner,
@@ -48,6 +50,8 @@ export interface FakeVendor {
       readonly version: string
       /** With patches from the releases of that model before. */
       readonly deltas?: boolean
+      /** The policy of its rollout, once its root is known. */
+      readonly rollout?: (root: CID) => RolloutPolicy
     },
   ): Promise<{ readonly packed: PackedRelease; readonly target: ReleaseTarget }>
   /** Signs snapshot and timestamp over these files and serves them. */
@@ -123,7 +127,7 @@ export function createFakeVendor(
     get metadata() {
       return metadata
     },
-    async publish(image, { model, version, deltas = false }) {
+    async publish(image, { model, version, deltas = false, rollout }) {
       const packed = await packRelease(
         image instanceof Uint8Array ? inPieces(image) : image,
         store.put,
@@ -146,6 +150,7 @@ export function createFakeVendor(
           releaseKeyHash: releaseKeyHash(packed.releaseKey),
           deltas: deltas ? await deltasTo(packed, model) : [],
           announceSigner: identity.evmAddress,
+          ...(rollout === undefined ? {} : { rollout: rollout(packed.root) }),
         },
         { targets: [signers.targets], line: [signers.line] },
         now(),

@@ -133,7 +133,7 @@ async function live(
   const watch = (needs: DeviceNeeds): DeviceNeeds => ({
     ...needs,
     releases: {
-      newest: (model) => needs.releases.newest(model),
+      current: (model) => needs.releases.current(model),
       async refresh(options) {
         const result = await needs.releases.refresh(options)
         if (result.ok && died === undefined) refreshed = true
