@@ -58,6 +58,8 @@ export async function packDeltas(
   const { home, say } = needs
   const { packed, model, metadata, folder } = next
   const own = await CarIndexedReader.fromFile(next.car)
+  // The reader opens its file at the first block; of two that ask at once each would, and one is never closed.
+  await own.get(next.packed.root)
   const remote = remoteBlocks(needs)
   const get = async (cid: CID) => (await own.get(cid))?.bytes ?? (await remote(cid))
   const release = openRelease(packed.rootBytes, packed.releaseKey)
