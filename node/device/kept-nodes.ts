@@ -66,7 +66,9 @@ export async function createNodeKeeper(
   earlier: KeptNodes | undefined,
 ): Promise<NodeKeeper> {
   const part = `${path}.part`
-  const file = await open(part, 'w')
+  // What a crash left behind is of no use.
+  await rm(part, { force: true })
+  const file = await open(part, 'wx')
   const entries = new Map<string, Place & { readonly digest: Uint8Array }>()
   let end = HEAD_BYTES
   const keep = async (cid: CID, bytes: Uint8Array): Promise<void> => {

@@ -62,17 +62,27 @@ export async function writeImage(
   const { release, slot, installed, folder } = job
   const paths = slots.paths(slot)
   await requireRoom(slots, release, source, await sizeOf(paths.part))
-  const local =
-    installed === null
-      ? undefined
-      : await openLocalChunks(slots.paths(installed.slot).image, indexPath(folder, installed.slot))
-  // Who keeps blocks has the nodes among them, and has to find them there to serve them.
-  const earlier =
-    installed === null || source.onReused !== undefined
-      ? undefined
-      : await openKeptNodes(nodesPath(folder, installed.slot))
-  const nodes = await createNodeKeeper(nodesPath(folder, slot), source.get, earlier)
+  const held: { close(): Promise<void> }[] = []
+  const hold = <T extends { close(): Promise<void> } | undefined>(file: T): T => {
+    if (file !== undefined) held.push(file)
+    return file
+  }
   try {
+    const local = hold(
+      installed === null
+        ? undefined
+        : await openLocalChunks(
+            slots.paths(installed.slot).image,
+            indexPath(folder, installed.slot),
+          ),
+    )
+    // Who keeps blocks has the nodes among them, and has to find them there to serve them.
+    const earlier = hold(
+      installed === null || source.onReused !== undefined
+        ? undefined
+        : await openKeptNodes(nodesPath(folder, installed.slot)),
+    )
+    const nodes = hold(await createNodeKeeper(nodesPath(folder, slot), source.get, earlier))
     const { imageBytes } = release
     const patches = await patchesOf(needs, { source, job, local }, options)
     const { index, reusedChunks, patchedChunks } = await stageImage(
@@ -86,9 +96,13 @@ export async function writeImage(
     await nodes.save()
     return { sha256, imageBytes, reusedChunks, patchedChunks }
   } finally {
-    await nodes.close()
-    await earlier?.close()
-    await local?.close()
+    // All of them, also when one fails: Node ends a process that leaves an open file to the collector.
+    const closed = await Promise.allSettled(held.map((file) => file.close()))
+    for (const { file, error } of closed.flatMap((each, at) =>
+      each.status === 'rejected' ? [{ file: at, error: each.reason as unknown }] : [],
+    )) {
+      needs.log.warn({ file, error }, 'a file of the update could not be closed')
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import {
   type SignedReport,
   SignedReportSchema,
 } from '../api/index.ts'
-import { type Clock, fromHex, type Hex, MIB, toHex, unixSeconds } from '../base/index.ts'
+import { accepted, type Clock, fromHex, type Hex, MIB, toHex, unixSeconds } from '../base/index.ts'
 import type { Source } from '../exchange/index.ts'
 import type { DeltaTarget } from '../firmware/index.ts'
 import {
@@ -152,7 +152,9 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
   const report = (signed: SignedReport): Response => {
     const opened = openReport(device ?? '0x', signed)
     if (!opened.ok) return problem(422, opened.reason, 'the report is not what its device signed')
-    const follows = followsChain(gateway.chain, signed.head)
+    // As the real one: who knows nothing of a device takes its first report at any number.
+    const isFirst = gateway.chain.seq === 0
+    const follows = isFirst ? accepted({ isNew: true }) : followsChain(gateway.chain, signed.head)
     if (!follows.ok) {
       return problem(409, follows.reason, 'it does not follow', { chain: gateway.chain })
     }
