@@ -122,6 +122,8 @@ describe('garbage that nobody asks to have collected', () => {
         clock.pass(MINUTE_MS)
         await settled()
       }
+      await until(() => reports.length >= 2)
+      await settled()
       assert.equal(reports.length, 2)
     })
   })
