@@ -3,6 +3,7 @@ import { addressRoutes } from './addresses.ts'
 import { createAppPart } from './app-part.ts'
 import { billingRoutes } from './billing.ts'
 import { deviceCallRoutes } from './device-calls.ts'
+import { devicePollRoute } from './device-polls.ts'
 import { deviceReportRoutes } from './device-reports.ts'
 import { deviceRoutes } from './devices.ts'
 import { enrollmentRoutes } from './enrollments.ts'
@@ -31,6 +32,7 @@ export function routesOf(parts: Parts) {
     .route('/', rolloutRoutes(parts))
     .route('/', enrollmentRoutes(parts))
     .route('/', deviceCallRoutes(parts))
+    .route('/', devicePollRoute())
     .route('/', deviceReportRoutes(parts))
     .route('/', deviceRoutes(parts))
     .route('/', receiptRoutes(parts))
