@@ -17,10 +17,11 @@ import { formatBytes } from './format.ts'
 import { homeFolder, homePaths } from './home.ts'
 import { openHomeKeystore } from './home-keystore.ts'
 import { type InstallerValues, installerOptionsOf } from './installer-options.ts'
+import { policyOf, type PolicyValues } from './policy-options.ts'
 import type { JsonObject } from './say.ts'
 import { uploadCaps, type UploadValues } from './upload-options.ts'
 
-interface DeviceRunValues extends UploadValues, InstallerValues {
+interface DeviceRunValues extends UploadValues, InstallerValues, PolicyValues {
   readonly home: string | undefined
   readonly passphraseFile: string | undefined
   readonly once: boolean
@@ -155,6 +156,7 @@ async function assemble(
       clock,
       random: systemRandom,
       log,
+      conditions: device.createSystemConditions({ clock }, options),
       onEvent(event) {
         given.onEvent(event)
         // Used from the next start on; the present one goes on with what it has.
@@ -168,6 +170,7 @@ async function assemble(
       keepBlocks: options.keepBlocks,
       groups: options.group,
       networkVersion: networkFile.version,
+      policy: policyOf(options, device.parseTimeWindow),
       ...(options.giveUpAfter === undefined ? {} : { giveUpAfterMs: options.giveUpAfter }),
     },
   )

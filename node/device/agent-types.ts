@@ -9,6 +9,8 @@ import type { DeviceBook } from '../receipts/index.ts'
 import type { Storage } from '../storage/index.ts'
 import type { DeviceEvent } from './events.ts'
 import type { Installer } from './installer.ts'
+import type { Conditions } from './policy/conditions.ts'
+import type { UpdatePolicy } from './policy/policy.ts'
 import type { Slots } from './slots.ts'
 import type { DeviceState, FetchTotals, InstalledRelease, Waiting } from './types.ts'
 
@@ -30,6 +32,8 @@ export interface DeviceNeeds {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Of the device, for `DeviceOptions.policy`. */
+  readonly conditions: Conditions
   readonly onEvent?: (event: DeviceEvent) => void
 }
 
@@ -44,6 +48,8 @@ export interface DeviceOptions {
   readonly groups?: readonly string[]
   /** Version of the network file that this node runs with. */
   readonly networkVersion?: number
+  /** What the owner has set; left out: at any time. */
+  readonly policy?: UpdatePolicy
   /** As in `FetchOptions` of exchange. */
   readonly giveUpAfterMs?: number
 }

@@ -5,6 +5,7 @@ import type { DeviceEvent } from './events.ts'
 import { createFetchPins } from './fetch-pins.ts'
 import { createLoop } from './loop.ts'
 import { setbackOf } from './reasons.ts'
+import { createPolicyGuard } from './policy/policy.ts'
 import { createReporter } from './reporter.ts'
 import { createRolloutGuard } from './rollout-guard.ts'
 import { createRound, type RoundOptions } from './round.ts'
@@ -27,7 +28,8 @@ export async function createDeviceAgent(
   const credentials = createCredentialStore(needs, options)
   const pins = createFetchPins(needs.storage)
   const guard = createRolloutGuard({ ...needs, state, emit }, options)
-  const parts = { ...needs, state, reporter, credentials, pins, guard, emit }
+  const policy = createPolicyGuard(needs, options.policy ?? {})
+  const parts = { ...needs, state, reporter, credentials, pins, guard, policy, emit }
   const settler = createSettler(parts, options)
   const round = createRound({ ...parts, settler }, options)
 

@@ -65,3 +65,7 @@ export const HEALTH_RETRY_MS = 2_000
 export const ROLLOUTS_FOLLOWED = 4
 /** Releases whose last order is remembered, so that none is replayed: two years of monthly releases. */
 export const ORDERS_REMEMBERED = 24
+/** How often it is looked whether a download still may; a window that shuts is overrun by as much. */
+export const POLICY_CHECK_EVERY_MS = 15_000
+/** A command that says whether the link is metered asks a local service. */
+export const METERED_COMMAND_WITHIN_MS = 10_000

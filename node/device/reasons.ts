@@ -1,5 +1,6 @@
 import { ApiError } from '../api/index.ts'
 import { asError, codeOf } from '../base/index.ts'
+import { POLICY_WAITS } from './policy/policy.ts'
 import type { WaitReason } from './types.ts'
 
 /** What stopped a round, sorted by what has to be done about it. */
@@ -33,6 +34,7 @@ const REASONS: Readonly<Record<string, WaitReason>> = {
   ENOSPC: 'disk-full',
   EDQUOT: 'disk-full',
   'install-failed': 'install-failed',
+  ...Object.fromEntries(POLICY_WAITS.map((reason) => [reason, reason])),
 }
 
 /** Blocks are checked against their CIDs before they are opened, so these are faults of whoever packed it. */

@@ -7,6 +7,7 @@ import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
 import { fetchRelease } from './fetch-release.ts'
 import { LOOK_EVERY_MS, ROLLOUTS_FOLLOWED } from './limits.ts'
+import { type PolicyGuard, policyPause } from './policy/policy.ts'
 import { setbackOf } from './reasons.ts'
 import type { Reporter } from './reporter.ts'
 import type { RolloutGuard } from './rollout-guard.ts'
@@ -23,6 +24,7 @@ export interface RoundNeeds extends DeviceNeeds {
   readonly pins: FetchPins
   readonly settler: Settler
   readonly guard: RolloutGuard
+  readonly policy: PolicyGuard
   readonly emit: (event: DeviceEvent) => void
 }
 
@@ -155,6 +157,20 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     return true
   }
 
+  /** Pauses, by throwing, when the owner's policy wants it. */
+  const download = async (target: Target, abort: AbortOptions): Promise<void> => {
+    const hold = await needs.policy.holdsDownload()
+    if (hold !== undefined) throw policyPause(hold)
+    const watch = needs.policy.watchDownload()
+    try {
+      const signals = [watch.signal, ...(abort.signal === undefined ? [] : [abort.signal])]
+      const either = { signal: AbortSignal.any(signals) }
+      await updater.bring(target, (job, events) => fetchRelease(needs, job, events, either), either)
+    } finally {
+      watch.stop()
+    }
+  }
+
   const rest = async (reason: WaitReason | undefined): Promise<void> => {
     const before = state.now.waiting
     const sinceMs = before?.reason === reason ? before?.sinceMs : undefined
@@ -189,10 +205,12 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
         return 'up-to-date'
       }
       if (!(await isThere(target, abort))) {
-        await updater.bring(target, (job, events) => fetchRelease(needs, job, events, abort), abort)
+        await download(target, abort)
       }
       const outcome = await settler.settle(abort)
       await settler.tidy()
+      const held = settler.hold()
+      if (outcome === 'nothing' && held !== undefined) throw policyPause(held)
       return outcome === 'nothing' ? 'up-to-date' : outcome
     },
   }

@@ -6,6 +6,7 @@ import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
 import type { Installer } from './installer.ts'
 import { INSTALL_ATTEMPTS } from './limits.ts'
+import type { Hold, PolicyGuard } from './policy/policy.ts'
 import { setbackOf } from './reasons.ts'
 import type { LastingReport, Reporter } from './reporter.ts'
 import type { RolloutGuard } from './rollout-guard.ts'
@@ -21,6 +22,8 @@ export interface SettlerNeeds {
   readonly credentials: Pick<CredentialStore, 'clear'>
   /** Left out where a person stands beside the device and decides: phases are for what comes by itself. */
   readonly guard?: Pick<RolloutGuard, 'ask'>
+  /** Left out likewise. */
+  readonly policy?: Pick<PolicyGuard, 'holdsSwitch'>
   readonly log: Log
   readonly emit: (event: DeviceEvent) => void
 }
@@ -31,6 +34,8 @@ export interface Settler {
   settle(options?: AbortOptions): Promise<'nothing' | 'updated' | 'fell-back'>
   /** Gives the space of blocks back that nobody needs any more. Safe at any time between two phases. */
   tidy(): Promise<void>
+  /** What of the owner's policy keeps a whole image from being switched to, as of the last `settle`. */
+  hold(): Hold | undefined
   /** What the last update that was confirmed or fell back has cost. */
   totals(): FetchTotals | undefined
 }
@@ -47,6 +52,7 @@ export function createSettler(
 ): Settler {
   const { state, installer, reporter, emit, log } = needs
   let lastTotals: FetchTotals | undefined
+  let hold: Hold | undefined
 
   const install = async (phase: PhaseOf<'written'>, abort: AbortOptions): Promise<void> => {
     const { candidate, totals } = phase
@@ -152,6 +158,7 @@ export function createSettler(
 
   const settle = async (abort: AbortOptions = {}): Promise<'nothing' | 'updated' | 'fell-back'> => {
     lastTotals = undefined
+    hold = undefined
     for (;;) {
       const { phase } = state.now
       switch (phase.name) {
@@ -160,6 +167,9 @@ export function createSettler(
           return lastTotals === undefined ? 'nothing' : 'updated'
         case 'written':
           if (!(await mayRun(phase.candidate, abort))) return 'nothing'
+          // One that was begun before a crash is ended, or the device would stay between two releases.
+          if (phase.attempts === 0) hold = await needs.policy?.holdsSwitch()
+          if (hold !== undefined) return 'nothing'
           await install(phase, abort)
           break
         case 'trying':
@@ -193,6 +203,7 @@ export function createSettler(
 
   return {
     settle,
+    hold: () => hold,
     totals: () => lastTotals,
     async tidy() {
       const { stale, phase } = state.now

@@ -7,6 +7,7 @@ import {
   ROLLOUT_WAITS,
   type RolloutPolicy,
 } from '../firmware/index.ts'
+import { POLICY_WAITS } from './policy/policy.ts'
 
 export type SlotName = 'a' | 'b'
 
@@ -101,6 +102,7 @@ export const WAIT_REASONS = [
   'content-damaged',
   ...ROLLOUT_WAITS,
   ...ORDER_REFUSALS,
+  ...POLICY_WAITS,
   /** The release to go back to is not published any more, or was tried and did not do. */
   'rollback-not-possible',
   'internal',

@@ -65,7 +65,7 @@ function signedBy(draft: MetadataDraft, ...signers: TufSigner[]): OfflineMetadat
 function createDevice(first: OfflineMetadata) {
   const files = new Map<string, Uint8Array>()
   let saved: ReadonlyMap<string, Uint8Array> = new Map()
-  let served: Partial<VendorMetadata> = {}
+  let served: VendorMetadata | undefined
   const releases = createTrustedReleases(
     {
       store: {

@@ -17,13 +17,16 @@ import {
   createDeviceAgent,
   createGatewayReleases,
   createInstaller,
+  type Conditions,
   createSlots,
+  createSystemConditions,
   type DeviceAgent,
   type DeviceEvent,
   type DeviceNeeds,
   type Enrolled,
   enrollDevice,
   type InstallerOptions,
+  type UpdatePolicy,
   readEnrollment,
   type Slots,
 } from '../device/index.ts'
@@ -69,6 +72,8 @@ export interface DeviceSettings extends InstallerOptions {
   readonly clock?: Clock
   readonly keepBlocks?: boolean
   readonly giveUpAfterMs?: number
+  readonly policy?: UpdatePolicy
+  readonly conditions?: Conditions
   readonly onEvent?: (event: DeviceEvent) => void
   /** Changes a part on its way in. */
   readonly wrap?: (needs: DeviceNeeds) => DeviceNeeds
@@ -201,18 +206,20 @@ export async function createRigDevice(
     clock,
     random: systemRandom,
     log: silentLog,
+    conditions: settings.conditions ?? createSystemConditions({ clock }),
     onEvent(event) {
       events.push(event)
       settings.onEvent?.(event)
     },
   }
-  const { keepBlocks, giveUpAfterMs } = settings
+  const { keepBlocks, giveUpAfterMs, policy } = settings
   const agent = await createDeviceAgent(settings.wrap?.(needs) ?? needs, {
     folder: home,
     vendor: enrollment.vendor,
     model: enrollment.model,
     ...(keepBlocks === undefined ? {} : { keepBlocks }),
     ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
+    ...(policy === undefined ? {} : { policy }),
   })
   return { node, agent, slots, enrolled, events }
 }

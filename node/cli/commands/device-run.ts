@@ -4,6 +4,7 @@ import { homeOption } from '../home.ts'
 import { passphraseOption } from '../home-keystore.ts'
 import { installerOptions } from '../installer-options.ts'
 import { duration, flag, hostAndPort, many, value, withDefault } from '../options.ts'
+import { policyOptions } from '../policy-options.ts'
 import { uploadOptions } from '../upload-options.ts'
 
 export const command = defineCommand({
@@ -42,6 +43,7 @@ export const command = defineCommand({
       true,
     ),
     ...uploadOptions,
+    ...policyOptions,
     giveUpAfter: value(
       '--give-up-after TIME',
       'without any progress for so long a source is looked for anew',
