@@ -8,6 +8,7 @@
  * 4. *published*: TUF metadata and state in one transaction, then the announcement.
  */
 import { createHash } from 'node:crypto'
+import { artifactName } from '@ioex/node/ddi'
 import { releaseKeyHash } from '@ioex/node/firmware'
 import { toHex } from '@ioex/node/base'
 import { CID } from 'multiformats/cid'
@@ -27,6 +28,7 @@ import { ProblemError } from '../problems.ts'
 import { RAW_CODEC } from '../store/cids.ts'
 import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import { type Body, readBody } from './body-source.ts'
+import { digestImage } from './image-digests.ts'
 import { pinAtSeeds } from './pinning.ts'
 import { pinOwnerOf, publish } from './publish.ts'
 import { receiveImage } from './receive-image.ts'
@@ -171,7 +173,8 @@ export function createPublishing(needs: Needs): Publishing {
         tracker.update({ receivedBytes })
       },
     })
-    const packed = await receiveImage(needs, upload, source, session, {
+    const digests = digestImage(source)
+    const packed = await receiveImage(needs, upload, digests.stream, session, {
       signal: stopping.signal,
       onPacked: (packedBytes) => {
         const phase = packedBytes < tracker.state.receivedBytes ? 'receiving' : 'packing'
@@ -207,6 +210,12 @@ export function createPublishing(needs: Needs): Publishing {
         }
         await transaction.insertInto('releases').values(row).execute()
         await needs.keys.put(transaction, row.vendor, `release-key/${root}`, packed.releaseKey)
+        const { sha1, md5, head } = digests.result()
+        const filename = artifactName(row, head)
+        await transaction
+          .insertInto('artifacts')
+          .values({ release: root, filename, sha1, md5 })
+          .execute()
         await transaction.deleteFrom('uploads').where('id', '=', upload.id).execute()
         return row
       })

@@ -2,6 +2,8 @@ import type { Parts } from '../context.ts'
 import { addressRoutes } from './addresses.ts'
 import { createAppPart } from './app-part.ts'
 import { billingRoutes } from './billing.ts'
+import { ddiDeviceRoutes } from './ddi-devices.ts'
+import { ddiRoutes } from './ddi.ts'
 import { deviceCallRoutes } from './device-calls.ts'
 import { deviceRoutes } from './devices.ts'
 import { enrollmentRoutes } from './enrollments.ts'
@@ -29,6 +31,8 @@ export function routesOf(parts: Parts) {
     .route('/', enrollmentRoutes(parts))
     .route('/', deviceCallRoutes(parts))
     .route('/', deviceRoutes(parts))
+    .route('/', ddiDeviceRoutes(parts))
+    .route('/', ddiRoutes(parts))
     .route('/', receiptRoutes(parts))
     .route('/', billingRoutes(parts))
     .route('/', networkRoutes(parts))

@@ -13,9 +13,8 @@ import { DEVICE_POLL_S } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { grantable, issueGrant } from '../publishing/grants.ts'
 import { wrapFor } from '../publishing/wraps.ts'
-import { addDeviceEvent } from '../store/devices.ts'
+import { noteWord } from '../store/device-words.ts'
 import { latestPublished } from '../store/releases.ts'
-import type { DeviceRow } from '../store/tables.ts'
 import { createAppPart } from './app-part.ts'
 import { answers, jsonBody, refusals } from './described.ts'
 
@@ -117,51 +116,14 @@ export function deviceCallRoutes(parts: Parts) {
           fix: 'Report about releases of the vendor that the device is enrolled with.',
         })
       }
-      const nowMs = clock.nowMs()
-      const percent = word.event === 'downloading' ? (word.progress ?? null) : null
+      const { event } = word
+      const atMs = clock.nowMs()
+      const percent = event === 'downloading' ? (word.progress ?? null) : null
       await db.transaction().execute(async (transaction) => {
-        const before = await transaction
-          .selectFrom('devices')
-          .select(['state', 'target'])
-          .where('id', '=', device)
-          .executeTakeFirst()
-        if (before === undefined) throw deviceGone()
-        const runs: Partial<DeviceRow> =
-          word.event === 'confirmed'
-            ? { running_version: release.version, running_root: release.id }
-            : {}
-        await transaction
-          .updateTable('devices')
-          .set({
-            state: word.event,
-            target: release.id,
-            percent,
-            reason: word.detail ?? null,
-            seen_ms: nowMs,
-            ...runs,
-          })
-          .where('id', '=', device)
-          .execute()
-        // Moving bytes is not an event: a row for each step would fill the history of a fleet.
-        if (
-          word.event === 'downloading' &&
-          before.state === 'downloading' &&
-          before.target === release.id
-        ) {
-          return
-        }
-        await addDeviceEvent(transaction, {
-          device,
-          at_ms: nowMs,
-          event: word.event,
-          release: release.id,
-          detail: word.detail ?? null,
-          sha256: word.sha256 ?? null,
-          fetched_bytes: word.fetchedBytes ?? null,
-          sources: JSON.stringify(word.sources ?? []),
-        })
+        const said = { ...word, device, percent, detail: word.detail ?? null }
+        if (!(await noteWord(transaction, release, said, atMs))) throw deviceGone()
       })
-      releaseEvents.changed(release.id, { device, event: word.event, atMs: nowMs, percent })
+      releaseEvents.changed(release.id, { device, event, atMs, percent })
       return c.json({ stored: true }, 200)
     })
 }

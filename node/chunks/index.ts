@@ -20,6 +20,7 @@ export { openChunk } from './chunk.ts'
 export { CHUNKS_IN_FLIGHT, NODE_MAX_BYTES, NODE_MAX_PAYLOAD_BYTES } from './limits.ts'
 export { nodeLinks, openNode, sealNode } from './node-block.ts'
 export { readFile, treeBlocks, walkTree } from './read.ts'
+export { readRange } from './read-range.ts'
 export { sealFile } from './seal-file.ts'
 export {
   type ChunkErrorCode,
