@@ -65,4 +65,5 @@ interface Limiters {
   readonly redeem: RateLimiter
   readonly blocks: RateLimiter
   readonly refusedTokens: RateLimiter
+  readonly ddi: RateLimiter
 }

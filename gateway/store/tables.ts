@@ -3,7 +3,12 @@
  * whole numbers that may pass 2^53 and everything structured (JSON) are text; bytes are blobs.
  */
 import type { Generated } from 'kysely'
+<<<<<<< HEAD
 import type { DEVICE_STATES, ReleaseState, RolloutStatus } from '@ioex/node/api'
+=======
+import type { DEVICE_STATES, ReleaseState } from '@ioex/node/api'
+import type { DdiTables } from './ddi-tables.ts'
+>>>>>>> c04887f
 
 export type Engine = 'sqlite' | 'postgres'
 
@@ -115,6 +120,7 @@ export interface DeviceRow {
   id: string
   vendor: string
   model: string
+  /** Empty for a device that speaks DDI: it gets no wraps. */
   age_recipient: string
   state: (typeof DEVICE_STATES)[number]
   reason: string | null
@@ -249,7 +255,7 @@ interface CounterRow {
   value: number
 }
 
-export interface Tables {
+export interface Tables extends DdiTables {
   vendors: VendorRow
   secrets: SecretRow
   tokens: TokenRow
