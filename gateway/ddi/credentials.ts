@@ -1,6 +1,7 @@
 /** Tokens and devices of hawkBit's kind: made known by the vendor, or by themselves with a GatewayToken. */
 import { createHash } from 'node:crypto'
 import { toHex } from '@ioex/node/base'
+import { EMPTY_CHAIN } from '@ioex/node/firmware'
 import type { Parts } from '../context.ts'
 import { ProblemError } from '../problems.ts'
 import type { DdiDeviceRow, DdiTokenRow } from '../store/ddi-tables.ts'
@@ -64,6 +65,9 @@ export async function putDevice(
       state: 'enrolled',
       enrolled_ms: nowMs,
       grant_serial: 0,
+      // It signs nothing: its chain stays empty.
+      chain_seq: EMPTY_CHAIN.seq,
+      chain_head: EMPTY_CHAIN.head,
     })
     .onConflict((conflict) => conflict.column('id').doUpdateSet({ model }))
     .execute()

@@ -7,11 +7,7 @@
  * 3. *pinning*: seeds take copies, each noted at once. Goes on after a crash and whenever a seed turns up.
  * 4. *published*: TUF metadata and state in one transaction, then the announcement.
  */
-<<<<<<< HEAD
-=======
-import { createHash } from 'node:crypto'
 import { artifactName } from '@ioex/node/ddi'
->>>>>>> c04887f
 import { releaseKeyHash } from '@ioex/node/firmware'
 import { toHex } from '@ioex/node/base'
 import { CID } from 'multiformats/cid'
@@ -30,12 +26,9 @@ import { ProblemError } from '../problems.ts'
 import type { StoredDelta } from '../store/deltas.ts'
 import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import { type Body, readBody } from './body-source.ts'
-<<<<<<< HEAD
 import { dropDeltaSessions, makeDeltas, unpinDeltas } from './deltas.ts'
 import { pinOwnerOf, releaseOfOwner, sessionCid } from './pin-names.ts'
-=======
 import { digestImage } from './image-digests.ts'
->>>>>>> c04887f
 import { pinAtSeeds } from './pinning.ts'
 import { publish } from './publish.ts'
 import { receiveImage } from './receive-image.ts'

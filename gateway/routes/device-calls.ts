@@ -12,10 +12,6 @@ import { DEVICE_POLL_S } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { grantable, issueGrant } from '../publishing/grants.ts'
 import { wrapFor } from '../publishing/wraps.ts'
-<<<<<<< HEAD
-=======
-import { noteWord } from '../store/device-words.ts'
->>>>>>> c04887f
 import { latestPublished } from '../store/releases.ts'
 import { createAppPart } from './app-part.ts'
 import { answers, jsonBody, refusals } from './described.ts'
@@ -95,33 +91,6 @@ export function deviceCallRoutes(parts: Parts) {
         headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' },
       })
     })
-<<<<<<< HEAD
-=======
-    .openapi(report, async (c) => {
-      const { device, vendor } = deviceIn(c)
-      const word = c.req.valid('json')
-      const release = await db
-        .selectFrom('releases')
-        .select(['id', 'version'])
-        .where('id', '=', word.root)
-        .where('vendor', '=', vendor)
-        .executeTakeFirst()
-      if (release === undefined) {
-        throw new ProblemError('not-found', `there is no release ${word.root} of this vendor`, {
-          fix: 'Report about releases of the vendor that the device is enrolled with.',
-        })
-      }
-      const { event } = word
-      const atMs = clock.nowMs()
-      const percent = event === 'downloading' ? (word.progress ?? null) : null
-      await db.transaction().execute(async (transaction) => {
-        const said = { ...word, device, percent, detail: word.detail ?? null }
-        if (!(await noteWord(transaction, release, said, atMs))) throw deviceGone()
-      })
-      releaseEvents.changed(release.id, { device, event, atMs, percent })
-      return c.json({ stored: true }, 200)
-    })
->>>>>>> c04887f
 }
 
 function deviceGone(): ProblemError {

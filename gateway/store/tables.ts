@@ -3,12 +3,8 @@
  * whole numbers that may pass 2^53 and everything structured (JSON) are text; bytes are blobs.
  */
 import type { Generated } from 'kysely'
-<<<<<<< HEAD
 import type { DEVICE_STATES, ReleaseState, RolloutStatus } from '@ioex/node/api'
-=======
-import type { DEVICE_STATES, ReleaseState } from '@ioex/node/api'
 import type { DdiTables } from './ddi-tables.ts'
->>>>>>> c04887f
 
 export type Engine = 'sqlite' | 'postgres'
 
