@@ -51,6 +51,10 @@ export const ENROLLMENT_CODES_PER_VENDOR = 1_000
 export const TOKENS_PER_VENDOR = 100
 /** One for each site, or batch of a factory. */
 export const DDI_GATEWAY_TOKENS_PER_VENDOR = 100
+/** Newest releases of a model that are judged for a device: the ones behind wait their turn, as on other devices. */
+export const DDI_RELEASES_JUDGED = 4
+/** Updates of a device that it can still ask about; two years of fortnightly releases. */
+export const DDI_ACTIONS_KEPT = 50
 /** How exact "last used" of a token is: one write a minute, not one a request. */
 export const TOKEN_USED_EVERY_MS = 60_000
 /** Rows of a device's history that are kept. */

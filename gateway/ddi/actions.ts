@@ -1,45 +1,68 @@
 import { isActive, onTakeBack, type Step, withMessages } from '@ioex/node/ddi'
 import type { Parts } from '../context.ts'
+import { DDI_ACTIONS_KEPT } from '../limits.ts'
 import type { DdiActionRow } from '../store/ddi-tables.ts'
 import { noteWord } from '../store/device-words.ts'
 import { addDeviceEvent } from '../store/devices.ts'
-import { latestPublished } from '../store/releases.ts'
-import type { ReleaseRow } from '../store/tables.ts'
+import type { Database } from '../store/open.ts'
 import type { KnownDevice } from './credentials.ts'
+import { wantedRelease } from './wanted.ts'
 
-type Needs = Pick<Parts, 'db' | 'clock' | 'releaseEvents'>
+type Needs = Pick<Parts, 'db' | 'clock' | 'releaseEvents' | 'rollouts'>
 
 /** Two reports of one device at once: the second is decided anew on what the first has left. */
 const STEP_TRIES = 4
+/** Chains of signed reports begin with 1. */
+const NO_REPORT = 0
 
 export type StoredAction = Omit<DdiActionRow, 'id'> & { readonly id: number }
 
 /**
- * What a device shall do now. The release of its model that is published becomes an action once; whatever is
- * active of another release is taken back first, and the client has to agree before the new one begins.
+ * What a device shall do now. A release that it shall run becomes an action once; whatever is active of another
+ * release is taken back first, and the client has to agree before the new one begins.
  */
 export async function currentAction(
   needs: Needs,
   device: KnownDevice,
 ): Promise<StoredAction | undefined> {
-  const { db } = needs
-  const wanted = await latestPublished(db, device.vendor, device.model)
-  let newest = await newestAction(needs, device.id)
-  if (newest !== undefined && isActive(newest.state) && newest.release !== wanted?.id) {
-    if (newest.state !== 'canceling') {
-      await stepAction(needs, device, newest.id, onTakeBack)
-      newest = await newestAction(needs, device.id)
+  let newest = await newestAction(needs.db, device.id)
+  const offered = newest !== undefined && isActive(newest.state) ? newest : undefined
+  const wanted = await wantedRelease(needs, device, offered?.release)
+  if (offered !== undefined && offered.release === wanted?.release) {
+    return hold(needs, offered, wanted.standing === 'is-held')
+  }
+  if (offered !== undefined) {
+    if (offered.state !== 'canceling') {
+      await stepAction(needs, device, offered.id, onTakeBack)
+      newest = await newestAction(needs.db, device.id)
     }
     if (newest !== undefined && isActive(newest.state)) return newest
   }
-  if (newest !== undefined && newest.release === wanted?.id) {
-    return isActive(newest.state) ? newest : undefined
-  }
-  if (wanted === undefined || wanted.id === device.running_root) return undefined
-  return beginAction(needs, device, wanted)
+  if (wanted === undefined || newest?.release === wanted.release) return undefined
+  if (await hasFailed(needs, device, wanted.release)) return undefined
+  return beginAction(needs, device, wanted.release, newest?.id)
 }
 
-function newestAction({ db }: Needs, device: string): Promise<StoredAction | undefined> {
+/** Tried and found bad: not offered again, as other devices do not try again either. */
+async function hasFailed({ db }: Needs, device: KnownDevice, release: string): Promise<boolean> {
+  const failed = await db
+    .selectFrom('ddi_actions')
+    .select('id')
+    .where('device', '=', device.id)
+    .where('release', '=', release)
+    .where('state', '=', 'error')
+    .executeTakeFirst()
+  return failed !== undefined
+}
+
+async function hold({ db }: Needs, action: StoredAction, isHeld: boolean): Promise<StoredAction> {
+  const is_held = isHeld ? 1 : 0
+  if (action.is_held === is_held) return action
+  await db.updateTable('ddi_actions').set({ is_held }).where('id', '=', action.id).execute()
+  return { ...action, is_held }
+}
+
+function newestAction(db: Database, device: string): Promise<StoredAction | undefined> {
   return db
     .selectFrom('ddi_actions')
     .selectAll()
@@ -49,51 +72,74 @@ function newestAction({ db }: Needs, device: string): Promise<StoredAction | und
     .executeTakeFirst()
 }
 
-/** Undefined when the release has no plain image here. */
+/** Undefined when the release has no plain image here. `after`: the newest action before it. */
 async function beginAction(
   { db, clock, releaseEvents }: Needs,
   device: KnownDevice,
-  release: ReleaseRow,
+  release: string,
+  after: number | undefined,
 ): Promise<StoredAction | undefined> {
   const artifact = await db
     .selectFrom('artifacts')
     .select('id')
-    .where('release', '=', release.id)
+    .where('release', '=', release)
     .executeTakeFirst()
   if (artifact === undefined) return undefined
   const atMs = clock.nowMs()
   const asks = device.confirm === 1 && device.auto_confirm === null
-  const action = await db.transaction().execute(async (transaction) => {
+  const begun = await db.transaction().execute(async (transaction) => {
+    // First, as it locks the device's row: of two polls at once one begins, and the other sees it.
+    await transaction
+      .updateTable('devices')
+      .set({ state: 'waiting', target: release, percent: null, reason: null })
+      .where('id', '=', device.id)
+      .execute()
+    const newest = await newestAction(transaction, device.id)
+    if (newest !== undefined && newest.id !== after) return newest
     const row = await transaction
       .insertInto('ddi_actions')
       .values({
         device: device.id,
-        release: release.id,
+        release,
         state: asks ? 'awaiting-confirmation' : 'running',
+        is_held: 0,
         messages: JSON.stringify(['Offered to the device.']),
         created_ms: atMs,
       })
       .returningAll()
       .executeTakeFirstOrThrow()
-    await transaction
-      .updateTable('devices')
-      .set({ state: 'waiting', target: release.id, percent: null, reason: null })
-      .where('id', '=', device.id)
-      .execute()
     await addDeviceEvent(transaction, {
       device: device.id,
       at_ms: atMs,
       event: 'offered',
-      release: release.id,
+      release,
       detail: `action ${row.id}`,
       sha256: null,
       fetched_bytes: null,
       sources: '[]',
     })
+    await forgetOldActions(transaction, device.id)
     return row
   })
-  releaseEvents.changed(release.id)
-  return action
+  releaseEvents.changed(release)
+  return begun
+}
+
+async function forgetOldActions(transaction: Database, device: string): Promise<void> {
+  const oldest = await transaction
+    .selectFrom('ddi_actions')
+    .select('id')
+    .where('device', '=', device)
+    .orderBy('id', 'desc')
+    .offset(DDI_ACTIONS_KEPT)
+    .limit(1)
+    .executeTakeFirst()
+  if (oldest === undefined) return
+  await transaction
+    .deleteFrom('ddi_actions')
+    .where('device', '=', device)
+    .where('id', '<=', oldest.id)
+    .execute()
 }
 
 /** Applies a decision to an action as it is then; undefined when the device has none of that id. */
@@ -111,7 +157,7 @@ export async function stepAction(
 }
 
 async function tryStep(
-  { db, clock, releaseEvents }: Needs,
+  { db, clock, releaseEvents, rollouts }: Needs,
   device: Pick<KnownDevice, 'id'>,
   id: number,
   decide: (action: Pick<StoredAction, 'state'>) => Step,
@@ -137,6 +183,8 @@ async function tryStep(
           device: device.id as `0x${string}`,
           sha256: word.event === 'confirmed' ? action.image_sha256 : null,
         }
+  const isWell = word?.event === 'confirmed'
+  const ends = isWell || word?.event === 'failed'
   const isDone = await db.transaction().execute(async (transaction) => {
     const changed = await transaction
       .updateTable('ddi_actions')
@@ -147,6 +195,11 @@ async function tryStep(
       .executeTakeFirst()
     if (changed.numUpdatedRows === 0n) return false
     if (said !== undefined) await noteWord(transaction, action, said, atMs)
+    // It counts in the figures of the rollout; evidence for others it is not, as the device has signed nothing.
+    if (ends) {
+      const end = { release: action.id, device: device.id, seq: NO_REPORT, isWell }
+      await rollouts.ended(transaction, end)
+    }
     return true
   })
   if (!isDone) return 'overtaken'
@@ -154,5 +207,6 @@ async function tryStep(
     const { event, percent } = said
     releaseEvents.changed(action.id, { device: said.device, event, atMs, percent })
   }
+  if (ends) await rollouts.decide(action.id)
   return step
 }

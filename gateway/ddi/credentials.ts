@@ -19,6 +19,7 @@ interface NewDevice {
   readonly controller: string
   readonly model: string
   readonly confirm: boolean
+  readonly groups: readonly string[]
 }
 
 /**
@@ -38,7 +39,7 @@ export function findDevice(
     .selectFrom('ddi_devices')
     .innerJoin('devices', 'devices.id', 'ddi_devices.device')
     .selectAll('devices')
-    .select(['controller', 'confirm', 'auto_confirm', 'attributes'])
+    .select(['controller', 'confirm', 'groups', 'auto_confirm', 'attributes'])
     .where('ddi_devices.vendor', '=', vendor)
     .where('controller', '=', controller)
     .executeTakeFirst()
@@ -71,11 +72,11 @@ export async function putDevice(
     })
     .onConflict((conflict) => conflict.column('id').doUpdateSet({ model }))
     .execute()
-  const confirm = device.confirm ? 1 : 0
+  const values = { confirm: device.confirm ? 1 : 0, groups: JSON.stringify(device.groups) }
   await db
     .insertInto('ddi_devices')
-    .values({ device: id, vendor, controller, confirm })
-    .onConflict((conflict) => conflict.column('device').doUpdateSet({ confirm }))
+    .values({ device: id, vendor, controller, ...values })
+    .onConflict((conflict) => conflict.column('device').doUpdateSet(values))
     .execute()
   if (isNew) {
     await addDeviceEvent(db, {
@@ -169,7 +170,7 @@ export async function deviceOfToken(
       .executeTakeFirst()
     if (spent.numUpdatedRows === 0n) return undefined
     const { model } = token
-    await putDevice(parts, transaction, { vendor, controller, model, confirm: false })
+    await putDevice(parts, transaction, { vendor, controller, model, confirm: false, groups: [] })
     return findDevice(transaction, vendor, controller)
   })
 }

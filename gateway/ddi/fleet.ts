@@ -45,12 +45,19 @@ function createGatewayDevice(parts: Parts, device: KnownDevice): DdiDevice {
     if (module === undefined) throw new Error(`release ${release} has no plain image here`)
     return module
   }
-  const describe = async ({ id, state, messages, release }: StoredAction): Promise<DdiAction> => ({
+  const describe = async ({
+    id,
+    state,
+    messages,
+    release,
+    is_held,
+  }: StoredAction): Promise<DdiAction> => ({
     id,
     state,
     messages: JSON.parse(messages) as string[],
     module: await moduleOf(release),
     isForced: true,
+    ...(is_held === 1 ? { maintenanceWindow: 'unavailable' } : {}),
   })
 
   return {

@@ -109,9 +109,15 @@ export function ddiDeviceRoutes(parts: Parts) {
   return createAppPart()
     .openapi(put, async (c) => {
       const vendor = vendorOf(c, c.req.valid('param').vendor)
-      const { controllerId: controller, model, token: given, confirm } = c.req.valid('json')
+      const { controllerId: controller, model, token: given, confirm, groups } = c.req.valid('json')
       const { token } = await db.transaction().execute(async (transaction) => {
-        const device = await putDevice(parts, transaction, { vendor, controller, model, confirm })
+        const device = await putDevice(parts, transaction, {
+          vendor,
+          controller,
+          model,
+          confirm,
+          groups,
+        })
         const what = { vendor, model, device, name: controller, remaining: 0 }
         return putToken(parts, transaction, what, given)
       })
@@ -125,7 +131,7 @@ export function ddiDeviceRoutes(parts: Parts) {
         .selectFrom('ddi_devices')
         .innerJoin('devices', 'devices.id', 'ddi_devices.device')
         .selectAll('devices')
-        .select(['controller', 'confirm', 'auto_confirm', 'attributes'])
+        .select(['controller', 'confirm', 'groups', 'auto_confirm', 'attributes'])
         .where('ddi_devices.vendor', '=', vendor)
         .orderBy('controller')
         .limit(limit + 1)
@@ -197,6 +203,7 @@ function deviceOf(device: KnownDevice) {
     controllerId: device.controller,
     model: device.model,
     confirm: device.confirm === 1,
+    groups: JSON.parse(device.groups) as string[],
     attributes:
       device.attributes === null ? null : (JSON.parse(device.attributes) as Record<string, string>),
     lastSeenAt: timeOf(device.seen_ms),

@@ -1,7 +1,7 @@
 /** Numbered, applied in order, never edited once released: a change of the tables is a new one. */
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-import { createDdiTables } from './ddi-tables.ts'
+import { createDdiTables } from './ddi-migration.ts'
 import type { Engine } from './tables.ts'
 
 export function migrationsFor(engine: Engine): Record<string, Migration> {

@@ -24,6 +24,8 @@ export const DdiControllerSchema = z
     example: 'pump-0042',
   })
 
+const DdiGroupSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+
 export const DdiDeviceCreateSchema = z
   .strictObject({
     controllerId: DdiControllerSchema,
@@ -34,6 +36,9 @@ export const DdiDeviceCreateSchema = z
     confirm: z.boolean().default(false).meta({
       description: 'the person at the device is asked before each update',
     }),
+    groups: z.array(DdiGroupSchema).max(16).default([]).meta({
+      description: 'groups that it is in; a rollout may be for some only',
+    }),
   })
   .meta({ id: 'DdiDeviceCreate' })
 
@@ -43,6 +48,7 @@ export const DdiDeviceSchema = z
     controllerId: DdiControllerSchema,
     model: ModelSchema,
     confirm: z.boolean(),
+    groups: z.array(DdiGroupSchema),
     attributes: z.record(z.string(), z.string()).nullable().meta({
       description: 'what it said of itself with configData; null before it has',
     }),

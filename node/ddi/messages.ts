@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { ATTRIBUTE_MAX_CHARS, ATTRIBUTES_MAX, MESSAGE_MAX_CHARS } from './limits.ts'
 
-export const EXECUTIONS = [
+const EXECUTIONS = [
   'closed',
   'proceeding',
   'canceled',
@@ -15,14 +15,12 @@ export const EXECUTIONS = [
   'downloaded',
   'download',
 ] as const
-export const FINISHED = ['success', 'failure', 'none'] as const
-export const HANDLINGS = ['skip', 'attempt', 'forced'] as const
-export const MAINTENANCE_WINDOWS = ['available', 'unavailable'] as const
-export const CONFIRMATIONS = ['confirmed', 'denied'] as const
-export const ATTRIBUTE_MODES = ['merge', 'replace', 'remove'] as const
+const FINISHED = ['success', 'failure', 'none'] as const
+const CONFIRMATIONS = ['confirmed', 'denied'] as const
+const ATTRIBUTE_MODES = ['merge', 'replace', 'remove'] as const
 
 export type Execution = (typeof EXECUTIONS)[number]
-export type Handling = (typeof HANDLINGS)[number]
+export type Handling = 'skip' | 'attempt' | 'forced'
 export type AttributeMode = (typeof ATTRIBUTE_MODES)[number]
 
 const details = z
