@@ -53,6 +53,8 @@ export const TOKENS_PER_VENDOR = 100
 export const DDI_GATEWAY_TOKENS_PER_VENDOR = 100
 /** Newest releases of a model that are judged for a device: the ones behind wait their turn, as on other devices. */
 export const DDI_RELEASES_JUDGED = 4
+/** Releases whose key is kept at hand while devices load them; 100 bytes each. */
+export const OPENED_RELEASES_MAX = 64
 /** Updates of a device that it can still ask about; two years of fortnightly releases. */
 export const DDI_ACTIONS_KEPT = 50
 /** How exact "last used" of a token is: one write a minute, not one a request. */

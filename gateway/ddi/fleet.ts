@@ -8,12 +8,13 @@ import {
 } from '@ioex/node/ddi'
 import type { Parts } from '../context.ts'
 import { TOKEN_USED_EVERY_MS } from '../limits.ts'
-import { plainArtifact } from '../publishing/plain-artifact.ts'
+import { createPlainArtifacts, type PlainArtifacts } from '../publishing/plain-artifact.ts'
 import { currentAction, stepAction, type StoredAction } from './actions.ts'
 import { deviceOfToken, type KnownDevice } from './credentials.ts'
 
 export function createGatewayFleet(parts: Parts): DdiFleet {
   const { limiters } = parts
+  const images = createPlainArtifacts(parts)
   return {
     async admit({ tenant, controllerId, credential, source }) {
       if (limiters.refusedTokens.isSpent(source)) limiters.refusedTokens.demand(source)
@@ -27,12 +28,15 @@ export function createGatewayFleet(parts: Parts): DdiFleet {
         return undefined
       }
       limiters.ddi.demand(device.id)
-      return createGatewayDevice(parts, device)
+      return createGatewayDevice({ ...parts, images }, device)
     },
   }
 }
 
-function createGatewayDevice(parts: Parts, device: KnownDevice): DdiDevice {
+function createGatewayDevice(
+  parts: Parts & { readonly images: PlainArtifacts },
+  device: KnownDevice,
+): DdiDevice {
   const { db, clock } = parts
 
   const moduleOf = async (release: string): Promise<DdiModule> => {
@@ -41,7 +45,7 @@ function createGatewayDevice(parts: Parts, device: KnownDevice): DdiDevice {
       .selectAll()
       .where('id', '=', release)
       .executeTakeFirstOrThrow()
-    const module = await plainArtifact(parts, row)
+    const module = await parts.images.module(row)
     if (module === undefined) throw new Error(`release ${release} has no plain image here`)
     return module
   }
