@@ -6,7 +6,8 @@ import { EvmAddressSchema, ModelSchema, pageOf, TimeSchema } from './scalars.ts'
 const TOKEN_MIN_CHARS = 16
 const TOKEN_MAX_CHARS = 256
 
-const TokenSchema = z
+/** A token that a stock client is configured with. */
+export const DdiTokenTextSchema = z
   .string()
   .regex(
     new RegExp(`^[\\x21-\\x7e]{${TOKEN_MIN_CHARS},${TOKEN_MAX_CHARS}}$`),
@@ -30,7 +31,7 @@ export const DdiDeviceCreateSchema = z
   .strictObject({
     controllerId: DdiControllerSchema,
     model: ModelSchema,
-    token: TokenSchema.optional().meta({
+    token: DdiTokenTextSchema.optional().meta({
       description: 'the TargetToken that the device has already; a new one is made when left out',
     }),
     confirm: z.boolean().default(false).meta({
@@ -75,7 +76,7 @@ export const DdiGatewayTokenCreateSchema = z
     count: z.int().min(1).max(1_000_000).meta({
       description: 'devices that may make themselves known with it',
     }),
-    token: TokenSchema.optional(),
+    token: DdiTokenTextSchema.optional(),
   })
   .meta({ id: 'DdiGatewayTokenCreate' })
 

@@ -12,7 +12,6 @@ const REFUSALS = {
   'ddi-body-invalid': [400, 'The body is not what DDI says'],
   'ddi-too-many-attributes': [400, 'The device has too many attributes'],
   'ddi-range-not-there': [416, 'The artefact has no such bytes'],
-  'ddi-fault': [500, 'The server failed'],
 } as const
 export type DdiRefusalCode = keyof typeof REFUSALS
 
@@ -30,7 +29,7 @@ export class DdiRefusal extends IoexError<DdiRefusalCode> {
     },
   ) {
     super(code, detail, {
-      blame: REFUSALS[code][0] >= 500 ? 'local' : 'caller',
+      blame: 'caller',
       fix: details.fix,
       cause: details.cause,
     })
