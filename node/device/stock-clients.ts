@@ -25,7 +25,7 @@ export interface StockClientNeeds {
   readonly slots: Slots
   /** Asked when a client polls, at most once a minute. */
   readonly standing: (offered: InstalledRelease, abort: AbortOptions) => Promise<OfferStanding>
-  readonly clock: Clock
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>
   readonly log: Log
 }
 
