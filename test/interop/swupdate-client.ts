@@ -74,15 +74,39 @@ export async function createSignedImages(folder: string): Promise<SignedImages> 
   }
 }
 
-export interface Swupdate {
+const INSTALLED = /SWUPDATE successful/
+/** The client says how it ended, and is content with the answer. */
+const TOLD = /"finished": "success" }, "execution": "closed"[\s\S]*?HTTP status code 200/
+
+type ClientOptions = Parameters<typeof startSwupdate>[0]
+
+/** Runs until an update is installed, and ends it before it could say more. */
+export async function install(options: ClientOptions): Promise<void> {
+  await runUntil(options, INSTALLED)
+}
+
+/** The device has started what was installed, and says so. */
+export async function confirm(options: ClientOptions): Promise<void> {
+  await runUntil({ ...options, confirm: true }, TOLD)
+}
+
+async function runUntil(options: ClientOptions, pattern: RegExp): Promise<void> {
+  const client = await startSwupdate(options)
+  try {
+    await client.says(pattern)
+  } finally {
+    await client.stop()
+  }
+}
+
+interface Swupdate {
   /** Resolves once its log has such a line; rejects when it ends before. */
   says(pattern: RegExp): Promise<void>
-  log(): string
   stop(): Promise<void>
 }
 
 /** In suricatta mode, unmodified. `confirm`: it was restarted after an update that went well. */
-export async function startSwupdate(options: {
+async function startSwupdate(options: {
   readonly folder: string
   readonly certificate: string
   readonly url: string
@@ -90,14 +114,17 @@ export async function startSwupdate(options: {
   readonly id: string
   readonly token: string
   readonly confirm?: boolean
+  /** Of a site that made its certificate itself. */
+  readonly anyCertificate?: boolean
 }): Promise<Swupdate> {
-  const { folder, certificate, url, tenant, id, token, confirm } = options
+  const { folder, certificate, url, tenant, id, token } = options
   await mkdir(folder, { recursive: true })
   const suricatta = [
     ...['-t', tenant, '-u', url, '-i', id, '-k', token],
     // Polls each second, and resumes a download that broke off after a second.
     ...['-p', '1', '-r', '20', '-w', '1', '-m', '1'],
-    ...(confirm === true ? ['-c', '2'] : []),
+    ...(options.anyCertificate === true ? ['-x'] : []),
+    ...(options.confirm === true ? ['-c', '2'] : []),
   ]
   const child = spawn(
     'swupdate',
@@ -118,7 +145,6 @@ export async function startSwupdate(options: {
   })
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   return {
-    log: () => log,
     async says(pattern) {
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       const look = () => {

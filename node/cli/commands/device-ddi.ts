@@ -75,9 +75,11 @@ export const command = defineCommand({
             text: `Serving hawkBit's DDI at ${url}, tenant ${TENANT}, to clients ${tokenText}. `,
           },
           onEvent(event) {
-            if (event.name !== 'confirmed') return
+            if (event.name !== 'confirmed' && event.name !== 'up-to-date') return
+            const { installed, phase } = parts.status()
+            if (installed === null || phase.name !== 'idle') return
             // One plain image is enough: what it took the place of was kept to be compared with.
-            const old = event.installed.slot === 'a' ? 'b' : 'a'
+            const old = installed.slot === 'a' ? 'b' : 'a'
             slots.clear(old).catch((thrown: unknown) => {
               log.warn({ error: asError(thrown) }, 'the image before could not be removed')
             })
