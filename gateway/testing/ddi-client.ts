@@ -1,7 +1,7 @@
 /** A stock client of hawkBit's DDI, by hand: what SWUpdate or rauc-hawkbit-updater ask, over the gateway's door. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { TestGateway, TestVendor } from './start-gateway.ts'
+import { startGateway, type TestGateway, type TestVendor } from './start-gateway.ts'
 
 /** An image that SWUpdate takes for one: cpio with checksums. */
 export const imageOf = (bytes: number) =>
@@ -124,4 +124,18 @@ export async function admitDdi(
   assert.equal(made.url, 'http://localhost/ddi')
   assert.equal(made.tenant, acme.vendor)
   return clientOf(rig, acme.vendor, controllerId, made.device, made.token)
+}
+
+/** A gateway with seeds and one vendor. */
+export async function withDdiGateway(
+  run: (rig: TestGateway, acme: TestVendor) => Promise<void>,
+  options: Parameters<typeof startGateway>[0] = {},
+): Promise<void> {
+  const rig = await startGateway(options)
+  try {
+    await rig.saySeeds()
+    await run(rig, await rig.createVendor())
+  } finally {
+    await rig.remove()
+  }
 }

@@ -31,7 +31,7 @@ import { openHomeKeystore } from './home-keystore.ts'
 import type { JsonObject } from './say.ts'
 import { uploadCaps } from './upload-options.ts'
 
-export interface DeviceRunValues extends AgentValues {
+interface DeviceRunValues extends AgentValues {
   readonly home: string | undefined
   readonly passphraseFile: string | undefined
   readonly once: boolean
@@ -46,7 +46,7 @@ const ANY_PORT = '/ip4/0.0.0.0/tcp/0'
 export type DeviceCall = Call<DeviceRunValues, unknown>
 
 /** What an installer may need of the agent that it works for. */
-export interface AgentParts {
+interface AgentParts {
   readonly identity: Identity
   readonly api: GatewayClient
   readonly releases: TrustedReleases
@@ -59,7 +59,7 @@ export interface AgentParts {
 }
 
 /** How images become the running ones: a command, or clients that ask for them. */
-export interface Installing {
+interface Installing {
   readonly installer: Installer
   /** Told once the agent runs. */
   readonly ready?: { readonly json: JsonObject; readonly text: string }

@@ -7,19 +7,22 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+const SWUPDATE = 'swupdate'
+const OPENSSL = 'openssl'
+const CPIO = 'cpio'
 
 /** What is missing on this machine to run it. */
 export async function missingForSwupdate(): Promise<string | undefined> {
-  for (const [program, argument, name] of [
-    ['swupdate', '--version', 'swupdate'],
-    ['openssl', 'version', 'openssl'],
-    ['cpio', '--version', 'cpio'],
+  for (const [program, argument] of [
+    [SWUPDATE, '--version'],
+    [OPENSSL, 'version'],
+    [CPIO, '--version'],
   ] as const) {
     const isThere = await run(program, [argument]).then(
       () => true,
       () => false,
     )
-    if (!isThere) return `${name} is missing (Debian: ${name})`
+    if (!isThere) return `${program} is missing (Debian: ${program})`
   }
   return undefined
 }
@@ -38,7 +41,7 @@ export interface SignedImages {
 export async function createSignedImages(folder: string): Promise<SignedImages> {
   await mkdir(folder, { recursive: true })
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')]
-  await run('openssl', [
+  await run(OPENSSL, [
     ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', certificate],
     ...['-subj', '/CN=vendor', '-days', '3650', '-addext', 'extendedKeyUsage=emailProtection'],
   ])
@@ -54,14 +57,14 @@ export async function createSignedImages(folder: string): Promise<SignedImages> 
         `software = {\n  version = "${version}";\n  hardware-compatibility: [ "1.0" ];\n  images: (\n    { filename = "content.bin"; type = "raw"; device = "${target}"; sha256 = "${sha256}"; }\n  );\n}\n`,
       )
       await run(
-        'openssl',
+        OPENSSL,
         [
           ...['cms', '-sign', '-in', 'sw-description', '-out', 'sw-description.sig'],
           ...['-signer', certificate, '-inkey', key, '-outform', 'DER', '-nosmimecap', '-binary'],
         ],
         { cwd: own },
       )
-      const packing = spawn('cpio', ['--create', '--format=crc', '--file=image.swu', '--quiet'], {
+      const packing = spawn(CPIO, ['--create', '--format=crc', '--file=image.swu', '--quiet'], {
         cwd: own,
         stdio: ['pipe', 'ignore', 'inherit'],
       })
@@ -127,7 +130,7 @@ async function startSwupdate(options: {
     ...(options.confirm === true ? ['-c', '2'] : []),
   ]
   const child = spawn(
-    'swupdate',
+    SWUPDATE,
     ['-l', '5', '-M', '-m', '-H', 'pump:1.0', '-k', certificate, '-u', suricatta.join(' ')],
     // Its sockets and scratch files lie there, so that several run side by side.
     { cwd: folder, env: { PATH: process.env.PATH ?? '', TMPDIR: folder }, detached: true },
