@@ -113,7 +113,11 @@ export async function createLab(prefix: string): Promise<Lab> {
       return new Map(entries)
     },
     async clear() {
-      for (const name of hosts.keys()) await removeNamespace(namespaceOf(name))
+      for (const name of hosts.keys()) {
+        // A namespace goes when the last process in it is gone; the next host may want the name of its link now.
+        await command('ip', 'link', 'del', linkOf(name))
+        await removeNamespace(namespaceOf(name))
+      }
       hosts.clear()
     },
   }

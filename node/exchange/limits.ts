@@ -46,8 +46,8 @@ export const MAX_URL_BYTES = 256
  */
 export const SPREAD_AGAIN_MS = 6_000
 
-/** Unanswered wants a server keeps per stream, 32 KiB of digests; whoever sends more breaks the protocol. */
-export const MAX_WANTS_PER_STREAM = 1_024
+/** Unanswered wants a server keeps per stream, twice a walk; 64 KiB as strings. More is a breach of the protocol. */
+export const MAX_WANTS_PER_STREAM = 512
 
 /** Of one connection: a device has a session for the release, one for a delta, one for what it installs now. */
 export const MAX_STREAMS_PER_CONNECTION = 16
@@ -69,6 +69,9 @@ export const MAKE_ROOM_MS = 1_000
 
 /** Blocks read from disk while the one before is being sent. */
 export const READ_AHEAD_BLOCKS = 3
+
+/** Whoever takes longer for a block, or to pay, has nothing read ahead: 64 KiB at 2 Mbit/s, many times what the disk takes. */
+export const SLOW_READER_MS = 250
 
 /** A stream on which nothing happens for so long is closed; a session opens another one when it has wants. */
 export const IDLE_STREAM_MS = 120_000

@@ -11,6 +11,7 @@ import {
   MAX_HOLDS_PER_FRAME,
   MAX_PEERS_TOLD,
   MAX_WANTS_PER_STREAM,
+  SLOW_READER_MS,
   TELL_HOLDS_EVERY_MS,
   WATCH_EVERY_MS,
 } from './limits.ts'
@@ -64,7 +65,7 @@ const MAX_UNTOLD_PEERS = 32
 /**
  * Answers one stream until it ends. One writer takes what the queue says, reads a few blocks ahead and waits for
  * the stream to drain; a reader keeps the queue. Held: twice MAX_WANTS_PER_STREAM digests and READ_AHEAD_BLOCKS
- * blocks, whatever the other side does.
+ * blocks, whatever the other side does; of whoever does not read or does not pay nothing is read ahead for long.
  */
 export async function serveStream(
   needs: StreamNeeds,
@@ -92,14 +93,24 @@ export async function serveStream(
   let isUsedUp = false
   let busy = 0
   let isSending = false
+  let isSlow = false
   let isHeldBack = false
   let activeMs = clock.monotonicMs()
+  /** When the last frame had gone out. */
+  let sentMs = activeMs
 
   const sendFrame = async (frame: Uint8Array | readonly Uint8Array[], written?: () => void) => {
     isSending = true
+    const sinceMs = clock.monotonicMs()
     await stream.send(frame, written === undefined ? { signal } : { signal, written })
     isSending = false
     activeMs = clock.monotonicMs()
+    sentMs = activeMs
+    if (isSlow && sentMs - sinceMs < SLOW_READER_MS) setSlow(false)
+  }
+  const setSlow = (slow: boolean) => {
+    isSlow = slow
+    wants.readAhead(!slow)
   }
   const send = (message: ServerMessage) => sendFrame(encodeServer(message))
   const sendKeys = async (kind: 'notHere' | 'have', keys: Key[]) => {
@@ -281,7 +292,9 @@ export async function serveStream(
   // From before the first want on: a whole queue of what is not here is looked for again only when something came.
   let seen = await root.version()
   const watch = async () => {
-    const idleMs = clock.monotonicMs() - activeMs
+    const nowMs = clock.monotonicMs()
+    if (!isSlow && nowMs - sentMs > SLOW_READER_MS) setSlow(true)
+    const idleMs = nowMs - activeMs
     // Whoever does not even read the farewell is cut off.
     if (idleMs > 2 * IDLE_STREAM_MS) throw new Error('nothing was read for long')
     if (idleMs > IDLE_STREAM_MS) refusal = IDLE_REASON

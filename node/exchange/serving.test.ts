@@ -20,6 +20,7 @@ import {
   type Tree,
   trust,
 } from '../testing/exchange-rig.ts'
+import { SLOW_READER_MS, WATCH_EVERY_MS } from './limits.ts'
 import { windowBytes } from './meter.ts'
 import {
   type ClientMessage,
@@ -115,6 +116,32 @@ test('a receipt opens the next window, twice as large', async () => {
   assert.deepEqual(
     [0, 256, 767, 768, 4096, 100_000].map((paid) => windowBytes(paid * KIB) / KIB),
     [256, 512, 512, 1024, 4096, 4096],
+  )
+})
+
+test('whoever lets a server wait, whose blocks were put back meanwhile, gets the rest in the order of asking', async () => {
+  const tree = makeTree(10)
+  const seed = await rig.seed(tree)
+  const device = await rig.node({ serve: false, acceptPins: false })
+  const grant = grantFor(device, tree)
+  const client = await openAs(device, seed, tree, grant)
+  const keys = keysOf(tree)
+  await client.say({ kind: 'want', keys })
+  const first = await hearAll(client.stream)
+  // Longer than a server keeps blocks read ahead for somebody who does not take them.
+  await systemClock.sleep(2 * SLOW_READER_MS + WATCH_EVERY_MS)
+  const cancelled = keys.at(-2) ?? ''
+  await client.say({ kind: 'cancel', keys: [cancelled] })
+  const receipt = await device.deviceBook.sign(
+    grant,
+    seed.identity.evmAddress,
+    BigInt(bytesIn(first)),
+  )
+  await client.say({ kind: 'receipt', receipt: encodeSignedReceipt(receipt) })
+  const heard = [...first, ...(await hearAll(client.stream))]
+  assert.deepEqual(
+    heard.filter((each) => each.kind === 'block').map((each) => each.key),
+    keys.filter((key) => key !== cancelled),
   )
 })
 

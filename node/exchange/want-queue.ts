@@ -30,6 +30,8 @@ export interface WantQueue {
   next(nowMs: number): NextBlock | undefined
   /** False when it was cancelled meanwhile. */
   take(next: NextBlock): boolean
+  /** Off for a reader that is slow: what was read ahead is put back and its memory given to others. */
+  readAhead(isOn: boolean): void
   /** When `next` may have something although nothing was asked since; undefined: not by itself. */
   readonly againAtMs: number | undefined
   /** Wanted in order and not answered. */
@@ -47,6 +49,7 @@ export function createWantQueue(needs: {
   /** Being read, in the order in which they go out. */
   const chosen = new Map<Key, Chosen>()
   let againAtMs: number | undefined
+  let aheadBlocks = READ_AHEAD_BLOCKS
 
   const choose = (key: Key, isAny: boolean) => {
     const reading = read(key)
@@ -57,11 +60,11 @@ export function createWantQueue(needs: {
   const fill = (nowMs: number) => {
     againAtMs = undefined
     for (const key of wanted) {
-      if (chosen.size > READ_AHEAD_BLOCKS) return
+      if (chosen.size > aheadBlocks) return
       wanted.delete(key)
       choose(key, false)
     }
-    while (any.size > 0 && chosen.size <= READ_AHEAD_BLOCKS) {
+    while (any.size > 0 && chosen.size <= aheadBlocks) {
       const pick = spread.pick(any, nowMs)
       if (pick.key === undefined) {
         againAtMs = pick.againAtMs
@@ -124,6 +127,16 @@ export function createWantQueue(needs: {
       if (chosen.get(next.key)?.reading !== next.reading) return false
       chosen.delete(next.key)
       return true
+    },
+    readAhead(isOn) {
+      aheadBlocks = isOn ? READ_AHEAD_BLOCKS : 0
+      if (isOn) return
+      const ahead = [...chosen.keys()]
+      const again = ahead.filter(drop)
+      const later = [...wanted]
+      wanted.clear()
+      for (const key of [...again, ...later]) wanted.add(key)
+      for (const key of ahead) if (!wanted.has(key)) any.add(key)
     },
     clear() {
       wanted.clear()

@@ -9,7 +9,7 @@ export const EXCHANGE_WIRE = {
   protocol: '/ioex/exchange/1.0.0',
   maxFrameBytes: 257 * 1024 + 64,
   maxInboundStreams: 16,
-  maxWantsPerStream: 1_024,
+  maxWantsPerStream: 512,
   maxDigestsPerFrame: 256,
 } as const
 

@@ -18,7 +18,7 @@ const lab = await createLab()
 after(() => lab.stop())
 
 /** As many blocks as a stream may want at once, and a few more. */
-const task = { name: 'hostile clients', chunks: 1_088, chunkBytes: 64 * 1024 }
+const task = { name: 'hostile clients', chunks: 576, chunkBytes: 64 * 1024 }
 const tree = treeOf(task)
 
 test(
