@@ -81,8 +81,8 @@ const versionOf = async (client: DdiClient) =>
 
 test('a stock device is offered what its phase is open for, and what came before meanwhile', () =>
   withRollout(async ({ rig, acme, release, policy, early, late, canaries, act }) => {
-    const [one] = early
-    assert.ok(one)
+    const [one, begun] = early
+    assert.ok(one && begun)
     const named = policy.phases.reduce((sum, { witnesses }) => sum + witnesses.count, 0)
     assert.equal(named, FLEET, 'a device that signs nothing is no witness')
     await act('pause')
@@ -100,15 +100,15 @@ test('a stock device is offered what its phase is open for, and what came before
     assert.equal(await late.feedback(old.id, 'closed', 'success'), 200)
     assert.equal((await late.get<DdiRoot>(''))._links['deploymentBase'], undefined)
 
+    const { id: offered } = await one.deployment()
+    const stopped = await begun.deployment()
+    assert.equal(await begun.feedback(stopped.id, 'proceeding'), 200)
     await act('pause')
-    const held = await one.deployment()
-    assert.deepEqual(
-      [held.deployment.download, held.deployment.update, held.deployment.maintenanceWindow],
-      ['forced', 'skip', 'unavailable'],
-      'it may be loaded, and waits',
-    )
+    assert.deepEqual((await one.get<DdiRoot>(''))._links['deploymentBase'], undefined)
+    assert.equal((await one.ask(`/deploymentBase/${offered}`)).status, 404, 'by a link of before')
+    assert.equal(await versionOf(begun), '1.1.0', 'who is at it is not stopped')
     await act('resume')
-    assert.equal((await one.deployment()).deployment.update, 'forced')
+    assert.equal((await one.deployment()).id, offered)
     for (const device of canaries.slice(0, 3)) {
       await device.report({ root: release.id, event: 'written' })
       await device.report({ root: release.id, event: 'confirmed' })

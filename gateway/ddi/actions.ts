@@ -101,7 +101,7 @@ async function beginAction(
       .values({
         device: device.id,
         release,
-        state: asks ? 'awaiting-confirmation' : 'running',
+        state: asks ? 'awaiting-confirmation' : 'offered',
         is_held: 0,
         messages: JSON.stringify(['Offered to the device.']),
         created_ms: atMs,

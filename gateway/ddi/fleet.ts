@@ -5,6 +5,7 @@ import {
   type DdiDevice,
   type DdiFleet,
   type DdiModule,
+  mayBeHeld,
 } from '@ioex/node/ddi'
 import type { Parts } from '../context.ts'
 import { TOKEN_USED_EVERY_MS } from '../limits.ts'
@@ -60,8 +61,7 @@ function createGatewayDevice(
     state,
     messages: JSON.parse(messages) as string[],
     module: await moduleOf(release),
-    isForced: true,
-    ...(is_held === 1 ? { maintenanceWindow: 'unavailable' } : {}),
+    isHeld: is_held === 1 && mayBeHeld(state),
   })
 
   return {

@@ -48,7 +48,7 @@ export interface DdiActionRow {
   device: string
   release: string
   state: ActionState
-  /** 1: its rollout pauses; the client may load and keep it, not install. */
+  /** 1: its rollout pauses; a client that is not at it yet does not hear of it. */
   is_held: number
   /** JSON, newest first. */
   messages: string

@@ -16,7 +16,6 @@ export interface DdiDeployment {
   readonly deployment: {
     readonly download: string
     readonly update: string
-    readonly maintenanceWindow?: string
     readonly chunks: readonly {
       readonly part: string
       readonly version: string

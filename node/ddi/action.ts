@@ -8,6 +8,8 @@ import type { Confirmation, Execution, Feedback } from './messages.ts'
 export const ACTION_STATES = [
   /** The person at the device has to agree first. */
   'awaiting-confirmation',
+  /** The client has not said yet that it is at it. */
+  'offered',
   'running',
   /** Taken back; the client has to agree that it stopped. */
   'canceling',
@@ -18,7 +20,12 @@ export const ACTION_STATES = [
 export type ActionState = (typeof ACTION_STATES)[number]
 
 export function isActive(state: ActionState): boolean {
-  return state === 'awaiting-confirmation' || state === 'running' || state === 'canceling'
+  return state !== 'canceled' && state !== 'finished' && state !== 'error'
+}
+
+/** Before the client is at it a pause can still keep it from beginning. */
+export function mayBeHeld(state: ActionState): boolean {
+  return state === 'awaiting-confirmation' || state === 'offered'
 }
 
 /** What became of a release on a device, in the words of this product. */
@@ -52,7 +59,8 @@ export function onFeedback({ status }: Feedback): Decide {
     const { execution } = status
     const messages = messagesOf(status, DEPLOYMENT_TEXT[execution])
     const detail = messages.join('; ')
-    const stays = (word: DdiWord | undefined): Step => ({ ok: true, state, messages, word })
+    const now = state === 'offered' ? 'running' : state
+    const stays = (word: DdiWord | undefined): Step => ({ ok: true, state: now, messages, word })
     switch (execution) {
       case 'closed': {
         // "none" counts as success, as hawkBit has it.
@@ -130,7 +138,7 @@ export function onConfirmation(confirmation: Confirmation): Decide {
     const messages = messagesOf(confirmation, `The update was ${confirmation.confirmation}.`)
     return {
       ok: true,
-      state: isConfirmed ? 'running' : state,
+      state: isConfirmed ? 'offered' : state,
       messages,
       word: isConfirmed
         ? undefined

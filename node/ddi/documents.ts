@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import type { AutoConfirm, DdiAction, DdiModule, DdiStatus } from './fleet.ts'
-import type { Handling } from './messages.ts'
 
 /** Where a device's calls are, as the client itself wrote it: `scheme://host/base/{tenant}/controller/v1/{id}`. */
 export interface Place {
@@ -14,12 +13,15 @@ interface Link {
 export function pollRoot(place: Place, status: DdiStatus, pollS: number) {
   const { action, installedActionId, wantsAttributes } = status
   const links: Record<string, Link> = {}
-  if (action?.state === 'awaiting-confirmation') {
+  if (action?.state === 'canceling') {
+    links['cancelAction'] = { href: `${place.url}/cancelAction/${action.id}` }
+  } else if (action?.isHeld === true) {
+    // No link. DDI's own word, `"update": "skip"`, SWUpdate answers with success of what it never installed, and
+    // older releases of rauc-hawkbit-updater do not read it.
+  } else if (action?.state === 'awaiting-confirmation') {
     links['confirmationBase'] = {
       href: `${place.url}/confirmationBase/${action.id}?c=${stamp(action)}`,
     }
-  } else if (action?.state === 'canceling') {
-    links['cancelAction'] = { href: `${place.url}/cancelAction/${action.id}` }
   } else if (action !== undefined) {
     links['deploymentBase'] = {
       href: `${place.url}/deploymentBase/${action.id}?c=${stamp(action)}`,
@@ -41,12 +43,7 @@ function clockText(seconds: number): string {
 
 /** Changes when the deployment does, so that the link, and with it the ETag of the root, changes too. */
 function stamp(action: DdiAction): number {
-  const text = JSON.stringify([
-    action.id,
-    action.isForced,
-    action.maintenanceWindow,
-    action.module.artifact.sha256,
-  ])
+  const text = JSON.stringify([action.id, action.module.artifact.sha256])
   return Number.parseInt(hash('sha256', text).slice(0, 8), 16) | 0
 }
 
@@ -68,13 +65,10 @@ export function confirmationBaseOf(place: Place, action: DdiAction, historyMessa
 }
 
 function deploymentOf(place: Place, action: DdiAction) {
-  const { maintenanceWindow, module } = action
-  const download: Handling = action.isForced ? 'forced' : 'attempt'
-  const update: Handling = maintenanceWindow === 'unavailable' ? 'skip' : download
+  const { module } = action
   return {
-    download,
-    update,
-    ...(maintenanceWindow === undefined ? {} : { maintenanceWindow }),
+    download: 'forced',
+    update: 'forced',
     chunks: [
       {
         part: 'os',
@@ -106,6 +100,7 @@ export function artifactList(place: Place, { id, artifact }: DdiModule) {
 
 const HISTORY_STATUS = {
   'awaiting-confirmation': 'WAIT_FOR_CONFIRMATION',
+  offered: 'RUNNING',
   running: 'RUNNING',
   canceling: 'CANCELING',
   canceled: 'CANCELED',
@@ -135,7 +130,7 @@ export function confirmationBase(
   } else {
     links['deactivateAutoConfirm'] = { href: `${place.url}/confirmationBase/deactivateAutoConfirm` }
   }
-  if (action?.state === 'awaiting-confirmation') {
+  if (action?.state === 'awaiting-confirmation' && !action.isHeld) {
     links['confirmationBase'] = {
       href: `${place.url}/confirmationBase/${action.id}?c=${stamp(action)}`,
     }

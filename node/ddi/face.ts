@@ -66,6 +66,7 @@ export function createDdiFace({ fleet, log }: DdiFaceNeeds, options: DdiFaceOpti
     const action = await device.action(actionId(rest))
     const isThere =
       action !== undefined &&
+      !action.isHeld &&
       action.state !== 'awaiting-confirmation' &&
       action.state !== 'canceling' &&
       action.state !== 'canceled'
@@ -141,7 +142,9 @@ export function createDdiFace({ fleet, log }: DdiFaceNeeds, options: DdiFaceOpti
     }
     mustBe(request, 'GET')
     const action = await device.action(actionId(rest))
-    if (action?.state !== 'awaiting-confirmation') throw notThere('question of this id')
+    if (action?.state !== 'awaiting-confirmation' || action.isHeld) {
+      throw notThere('question of this id')
+    }
     return answerDocument(request, confirmationBaseOf(place, action, historyOf(asked)))
   }
 

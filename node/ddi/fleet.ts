@@ -49,10 +49,8 @@ export interface DdiAction {
   /** Newest first. */
   readonly messages: readonly string[]
   readonly module: DdiModule
-  /** May be loaded now. */
-  readonly isForced: boolean
-  /** Absent without one; `unavailable` makes the client load but not install. */
-  readonly maintenanceWindow?: 'available' | 'unavailable'
+  /** Not to be begun for now: there is nothing to do, as far as the client hears. */
+  readonly isHeld: boolean
 }
 
 export interface AutoConfirm {

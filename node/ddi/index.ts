@@ -9,10 +9,10 @@
  * one piece:
  *
  * ```
- * awaiting-confirmation -> running -> finished | error
- *                             |  ^
- *                             v  | (rejected, closed/failure)
- *                          canceling -> canceled
+ * awaiting-confirmation -> offered -> running -> finished | error
+ *                                |      |  ^
+ *                                v      v  | (rejected, closed/failure)
+ *                               canceling -> canceled
  * ```
  *
  * Paths, documents, states and what clients rely on beyond the documentation follow hawkBit's `hawkbit-ddi-api`
@@ -24,6 +24,7 @@ export {
   type ActionState,
   type DdiWord,
   isActive,
+  mayBeHeld,
   onTakeBack,
   type Step,
   withMessages,

@@ -20,7 +20,6 @@ const CONFIRMATIONS = ['confirmed', 'denied'] as const
 const ATTRIBUTE_MODES = ['merge', 'replace', 'remove'] as const
 
 export type Execution = (typeof EXECUTIONS)[number]
-export type Handling = 'skip' | 'attempt' | 'forced'
 export type AttributeMode = (typeof ATTRIBUTE_MODES)[number]
 
 const details = z

@@ -58,7 +58,6 @@ interface Deployment {
   readonly id: string
   readonly deployment: {
     readonly update: string
-    readonly maintenanceWindow?: string
     readonly chunks: readonly [
       {
         readonly version: string
@@ -291,17 +290,21 @@ test('a pause and an end of the rollout reach what was offered already', () =>
     const first = await deploymentOf(beside)
     assert.equal(first.deployment.update, 'forced')
     orderAs('hold', 2)
-    assert.equal((await deploymentOf(beside)).deployment.update, 'forced', 'asked once a minute')
-    beside.passMinute()
-    const { update, maintenanceWindow } = (await deploymentOf(beside)).deployment
-    assert.deepEqual([update, maintenanceWindow], ['skip', 'unavailable'])
+    assert.equal((await deploymentOf(beside)).id, first.id, 'asked once a minute')
+    const isHeld = async () => {
+      beside.passMinute()
+      return (await beside.get(''))._links['deploymentBase'] === undefined
+    }
+    assert.equal(await isHeld(), true)
+    assert.equal((await beside.ask(`/deploymentBase/${first.id}`)).status, 404)
     orderAs('go', 1)
-    beside.passMinute()
-    assert.equal((await deploymentOf(beside)).deployment.update, 'skip', 'an older word is no word')
+    assert.equal(await isHeld(), true, 'an older word is no word')
     orderAs('resume', 3)
-    beside.passMinute()
-    assert.equal((await deploymentOf(beside)).deployment.update, 'forced')
-    orderAs('abort', 4)
+    assert.equal(await isHeld(), false)
+    assert.equal(await beside.say(`/deploymentBase/${first.id}`, 'proceeding', 'none'), 200)
+    orderAs('hold', 4)
+    assert.equal(await isHeld(), false, 'a client that is at it is not stopped')
+    orderAs('abort', 5)
     beside.passMinute()
     const { _links } = await beside.get('')
     assert.equal(_links['deploymentBase'], undefined)

@@ -8,6 +8,7 @@ import {
   type DdiFleet,
   type DdiModule,
   isActive,
+  mayBeHeld,
   onTakeBack,
   type Step,
   withMessages,
@@ -49,7 +50,7 @@ export interface StockClients {
   readonly fleet: DdiFleet
 }
 
-const MAY_BE_LOADED = new Set<StockAction['state']>(['running', 'canceling', 'finished'])
+const MAY_BE_LOADED = new Set<StockAction['state']>(['offered', 'running', 'canceling', 'finished'])
 /** A client without a name of its own. */
 const ONLY = ''
 
@@ -94,7 +95,7 @@ export async function createStockClients(
       await oneByOne(async () => {
         const asks = options.confirm && file.client(name).autoConfirm === null
         await file.begin(name, {
-          state: asks ? 'awaiting-confirmation' : 'running',
+          state: asks ? 'awaiting-confirmation' : 'offered',
           messages: ['Offered to the device.'],
           ...{ root, version, slot, filename, bytes, sha1, md5, sha256: image.sha256 },
           offeredMs: clock.nowMs(),
@@ -169,10 +170,7 @@ export async function createStockClients(
       state: action.state,
       messages: action.messages,
       module: moduleOf(action),
-      isForced: true,
-      ...(standing === 'is-held' && isActive(action.state)
-        ? { maintenanceWindow: 'unavailable' }
-        : {}),
+      isHeld: standing === 'is-held' && mayBeHeld(action.state),
     })
     return {
       async poll() {
