@@ -249,6 +249,22 @@ test('an update that is taken back ends when the client agrees, and 410 is what 
     assert.ok((await client.get<DdiRoot>(''))._links['cancelAction'], 'withdrawn')
   }))
 
+test('a client that is at an update ends it before it hears of a newer one, unless it is withdrawn', () =>
+  withDdiGateway(async (rig, acme) => {
+    const client = await admitDdi(rig, acme, 'one')
+    await rig.publish(acme, imageOf(10_000), '1.0.0')
+    const first = await client.deployment()
+    assert.equal(await client.feedback(first.id, 'proceeding'), 200)
+    const second = await rig.publish(acme, imageOf(10_000), '1.1.0')
+    assert.equal((await client.deployment()).id, first.id)
+    assert.equal(await client.feedback(first.id, 'closed', 'success'), 200)
+    const next = await client.deployment()
+    assert.equal(next.deployment.chunks[0]?.version, '1.1.0')
+    assert.equal(await client.feedback(next.id, 'proceeding'), 200)
+    await rig.call('POST', `/v1/releases/${second.id}/withdraw`, { expect: 200, token: acme.token })
+    assert.ok((await client.get<DdiRoot>(''))._links['cancelAction'])
+  }))
+
 test('a person at the device is asked first, when the vendor wants it so', () =>
   withDdiGateway(async (rig, acme) => {
     const client = await admitDdi(rig, acme, 'one', { confirm: true })

@@ -6,7 +6,7 @@ import { noteWord } from '../store/device-words.ts'
 import { addDeviceEvent } from '../store/devices.ts'
 import type { Database } from '../store/open.ts'
 import type { KnownDevice } from './credentials.ts'
-import { wantedRelease } from './wanted.ts'
+import { judgeFor } from './wanted.ts'
 
 type Needs = Pick<Parts, 'db' | 'clock' | 'releaseEvents' | 'rollouts'>
 
@@ -18,8 +18,8 @@ const NO_REPORT = 0
 export type StoredAction = Omit<DdiActionRow, 'id'> & { readonly id: number }
 
 /**
- * What a device shall do now. A release that it shall run becomes an action once; whatever is active of another
- * release is taken back first, and the client has to agree before the new one begins.
+ * What a device shall do now. A release that it shall run becomes an action once; one that was offered before and is
+ * not begun is taken back first, and the client has to agree before the new one begins.
  */
 export async function currentAction(
   needs: Needs,
@@ -27,10 +27,13 @@ export async function currentAction(
 ): Promise<StoredAction | undefined> {
   let newest = await newestAction(needs.db, device.id)
   const offered = newest !== undefined && isActive(newest.state) ? newest : undefined
-  const wanted = await wantedRelease(needs, device, offered?.release)
+  const { wanted, offerStands } = await judgeFor(needs, device, offered?.release)
   if (offered !== undefined && offered.release === wanted?.release) {
     return hold(needs, offered, wanted.standing === 'is-held')
   }
+  // SWUpdate says after a restart that "the" update went well, of whichever it then finds: one that it is at is seen
+  // through before there is another.
+  if (offered?.state === 'running' && offerStands) return offered
   if (offered !== undefined) {
     if (offered.state !== 'canceling') {
       await stepAction(needs, device, offered.id, onTakeBack)

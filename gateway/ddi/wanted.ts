@@ -4,7 +4,12 @@
  * For such a device a stolen gateway can skip phases: whoever needs more runs `ioex device ddi` beside it.
  */
 import { type ReleaseState, RolloutOrderSchema } from '@ioex/node/api'
-import { judgeRollout, RolloutPolicySchema, type RolloutVerdict } from '@ioex/node/firmware'
+import {
+  judgeRollout,
+  RolloutPolicySchema,
+  type RolloutVerdict,
+  type RolloutWait,
+} from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
 import { CID } from 'multiformats/cid'
 import type { Parts } from '../context.ts'
@@ -22,14 +27,21 @@ export interface WantedRelease {
 const OFFERED: ReleaseState[] = ['published', 'superseded']
 const INSTALL: RolloutVerdict = { verdict: 'install' }
 /** A pause, or a word that has run out: the device keeps what it was offered and waits. */
-const PAUSES = new Set(['rollout-held', 'rollout-no-order'])
+const PAUSES = new Set<RolloutWait>(['rollout-held', 'rollout-no-order'])
+const ENDS = new Set<RolloutWait>(['rollout-aborted', 'rollout-rolled-back'])
+
+export interface Judgement {
+  readonly wanted: WantedRelease | undefined
+  /** What is offered has neither been withdrawn nor ended by its rollout. */
+  readonly offerStands: boolean
+}
 
 /** `offered`: the release of the action that is active, if one is. */
-export async function wantedRelease(
+export async function judgeFor(
   { db, clock }: Needs,
   device: KnownDevice,
   offered: string | undefined,
-): Promise<WantedRelease | undefined> {
+): Promise<Judgement> {
   const releases = db
     .selectFrom('releases')
     .leftJoin('rollouts', 'rollouts.release', 'releases.id')
@@ -56,20 +68,32 @@ export async function wantedRelease(
       nowMs: clock.nowMs(),
     })
   }
-  const running = runs === null ? undefined : await find(runs)
-  const word = running === undefined ? undefined : judge(running)
-  if (word?.verdict === 'roll-back') {
-    const back = await find(word.to)
-    const isThere = back !== undefined && OFFERED.includes(back.state)
-    return isThere ? { release: back.id, standing: 'may-install' } : undefined
+  const wantedOf = async (): Promise<WantedRelease | undefined> => {
+    const running = runs === null ? undefined : await find(runs)
+    const word = running === undefined ? undefined : judge(running)
+    if (word?.verdict === 'roll-back') {
+      const back = await find(word.to)
+      const isThere = back !== undefined && OFFERED.includes(back.state)
+      return isThere ? { release: back.id, standing: 'may-install' } : undefined
+    }
+    for (const one of newestFirst) {
+      // What runs may be withdrawn by now: nothing older takes its place.
+      if ((one.sequence ?? 0) <= (running?.sequence ?? -1)) return undefined
+      const verdict = judge(one)
+      if (verdict.verdict === 'install') return { release: one.id, standing: 'may-install' }
+      const pauses = verdict.verdict === 'wait' && PAUSES.has(verdict.reason)
+      if (pauses && one.id === offered) return { release: one.id, standing: 'is-held' }
+    }
+    return undefined
   }
-  for (const one of newestFirst) {
-    // What runs may be withdrawn by now: nothing older takes its place.
-    if ((one.sequence ?? 0) <= (running?.sequence ?? -1)) return undefined
-    const verdict = judge(one)
-    if (verdict.verdict === 'install') return { release: one.id, standing: 'may-install' }
-    const pauses = verdict.verdict === 'wait' && PAUSES.has(verdict.reason)
-    if (pauses && one.id === offered) return { release: one.id, standing: 'is-held' }
+  const stands = async (root: string): Promise<boolean> => {
+    const release = await find(root)
+    if (release === undefined || !OFFERED.includes(release.state)) return false
+    const verdict = judge(release)
+    return verdict.verdict !== 'wait' || !ENDS.has(verdict.reason)
   }
-  return undefined
+  return {
+    wanted: await wantedOf(),
+    offerStands: offered !== undefined && (await stands(offered)),
+  }
 }
