@@ -19,7 +19,7 @@ import type { KnownDevice } from './credentials.ts'
 type Needs = Pick<Parts, 'db' | 'clock'>
 
 /** `is-held`: what was offered stays, and is not to be begun now. */
-export interface WantedRelease {
+interface WantedRelease {
   readonly release: string
   readonly standing: 'may-install' | 'is-held'
 }
