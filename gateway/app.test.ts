@@ -28,7 +28,7 @@ describe('a gateway', () => {
     assert.equal(release.imageSha256, `0x${createHash('sha256').update(image).digest('hex')}`)
     assert.deepEqual(rig.announced.at(-1)?.root, release.id)
 
-    const { latest } = await device.client.checkIn({ running: { version: null } })
+    const { latest } = await device.client.poll({})
     assert.deepEqual(latest, { root: release.id, version: '1.0.0' })
     const list = await device.client.addresses(release.id)
     assert.equal(list.entries.length, 2)
@@ -126,7 +126,7 @@ describe('a gateway', () => {
       device.client.grant({ root: release.id }),
       (error: { problem?: { code: string } }) => error.problem?.code === 'release-withdrawn',
     )
-    const { latest } = await device.client.checkIn({ running: { version: null } })
+    const { latest } = await device.client.poll({})
     assert.notEqual(latest?.root, release.id)
   })
 

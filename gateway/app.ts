@@ -10,11 +10,13 @@ import { refuseUnknownPath, refuseWith } from './middleware/problem.ts'
 import { beginRequest, secureAnswers } from './middleware/request.ts'
 import { createAppPart } from './routes/app-part.ts'
 import { serveConsole } from './routes/console.ts'
+import { quickPollRoute } from './routes/device-polls.ts'
 import { type ApiDocument, docsPage } from './routes/docs.ts'
 import { API_VERSION } from './version.ts'
 
 export function createApp(parts: Parts) {
   const app = createAppPart()
+  app.route('/', quickPollRoute(parts))
   app.use(beginRequest(parts))
   app.use(parts.metrics.measure)
   app.use(secureAnswers)

@@ -10,6 +10,7 @@ import type { VendorKeys } from './custody/vendor-keys.ts'
 import type { RateLimiter } from './guards/rate.ts'
 import type { Metrics } from './middleware/metrics.ts'
 import type { HeldSessions } from './publishing/held-sessions.ts'
+import type { Polls } from './polls/types.ts'
 import type { Publishing } from './publishing/types.ts'
 import type { ReleaseEvents } from './publishing/release-events.ts'
 import type { Rollouts } from './rollouts/types.ts'
@@ -54,6 +55,7 @@ export interface Parts {
   readonly sessions: HeldSessions
   readonly publishing: Publishing
   readonly rollouts: Rollouts
+  readonly polls: Polls
   readonly releaseEvents: ReleaseEvents
   readonly metrics: Metrics
   readonly limiters: Limiters

@@ -18,6 +18,7 @@ import {
   type Rate,
 } from './limits.ts'
 import { createMetrics } from './middleware/metrics.ts'
+import { createPolls } from './polls/polls.ts'
 import { createHeldSessions } from './publishing/held-sessions.ts'
 import { createPublishing } from './publishing/publishing.ts'
 import { createReleaseEvents } from './publishing/release-events.ts'
@@ -64,12 +65,14 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
     metrics: createMetrics(needs),
   }
   const publishing = createPublishing(shared)
+  const polls = createPolls(shared)
   const rollouts = createRollouts(shared)
   const parts: Parts = {
     ...shared,
     tokens,
     publishing,
     rollouts,
+    polls,
     limiters: {
       anonymous: scaled(RATE_ANONYMOUS),
       token: scaled(RATE_TOKEN),
@@ -89,6 +92,7 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
     async stop() {
       shared.releaseEvents.stop()
       await rollouts.stop()
+      await polls.stop()
       await publishing.stop()
     },
   }

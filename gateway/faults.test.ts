@@ -174,7 +174,7 @@ describe('a release whose seeds are away', () => {
     for (const seed of rig.seeds) seed.away = false
     await rig.saySeeds()
     for (;;) {
-      const { latest } = await device.client.checkIn({ running: { version: null } })
+      const { latest } = await device.client.poll({})
       if (latest?.root === draft.id) break
       await sleep(20)
     }

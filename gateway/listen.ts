@@ -1,7 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Clock } from '@ioex/node/base'
-import type { App } from './app.ts'
 import { SHUTDOWN_GRACE_MS } from './limits.ts'
 
 /** Sockets of one gateway; each costs some 20 KiB. */
@@ -23,7 +22,7 @@ export interface Listener {
 
 export async function listen(
   needs: { readonly clock: Clock },
-  app: App,
+  app: { readonly fetch: Parameters<typeof createAdaptorServer>[0]['fetch'] },
   options: { readonly host: string; readonly port: number },
 ): Promise<Listener> {
   const server = createAdaptorServer({

@@ -210,6 +210,6 @@ async function tryStep(
     const { event, percent } = said
     releaseEvents.changed(action.id, { device: said.device, event, atMs, percent })
   }
-  if (ends) await rollouts.decide(action.id)
+  if (ends) await rollouts.decideSoon(action.id)
   return step
 }

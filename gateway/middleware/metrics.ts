@@ -3,17 +3,25 @@ import { routePath } from 'hono/route'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '@ioex/node/base'
 import type { AppEnv } from '../env.ts'
+import type { Store } from '../store/open.ts'
 
 export interface Metrics {
   readonly registry: Registry
   readonly measure: MiddlewareHandler<AppEnv>
+  /** A poll was answered in so many seconds. */
+  readonly polled: (seconds: number) => void
   readonly receivedBytes: Counter
   readonly releasesPublished: Counter
   readonly receiptsStored: Counter
   readonly eventListeners: Gauge
 }
 
-export function createMetrics(needs: { readonly clock: Clock }): Metrics {
+const POLL_LABELS = { route: '/v1/devices/me/poll', method: 'GET', status: 200 }
+
+export function createMetrics(needs: {
+  readonly clock: Clock
+  readonly store: Pick<Store, 'writes'>
+}): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const requests = new Histogram({
@@ -31,8 +39,21 @@ export function createMetrics(needs: { readonly clock: Clock }): Metrics {
       this.set(process.memoryUsage.rss())
     },
   })
+  if (needs.store.writes !== undefined) {
+    const { writes } = needs.store
+    new Counter({
+      name: 'ioex_gateway_write_transactions_total',
+      help: 'Transactions of the database that changed something',
+      registers,
+      collect() {
+        this.reset()
+        this.inc(writes.transactions)
+      },
+    })
+  }
   return {
     registry,
+    polled: (seconds) => requests.observe(POLL_LABELS, seconds),
     receivedBytes: new Counter({
       name: 'ioex_gateway_received_bytes_total',
       help: 'Bytes of images and blocks received from vendors',

@@ -37,7 +37,7 @@ import type { NewUpload, Publishing } from './types.ts'
 import { createUploadTrackers, type UploadTracker } from './upload-progress.ts'
 import { wrapForAll } from './wraps.ts'
 
-type Needs = Omit<Parts, 'publishing' | 'rollouts' | 'limiters' | 'tokens' | 'vault'>
+type Needs = Omit<Parts, 'publishing' | 'polls' | 'rollouts' | 'limiters' | 'tokens' | 'vault'>
 
 export function createPublishing(needs: Needs): Publishing {
   const { db, clock, node, options, log } = needs

@@ -14,7 +14,7 @@ import {
 import type { EvmAddress } from '@ioex/node/identity'
 import { CID } from 'multiformats/cid'
 import type { Parts } from '../context.ts'
-import { ROLLOUT_ORDER_LIFETIME_S, ROLLOUT_TICK_MS } from '../limits.ts'
+import { ROLLOUT_COUNT_EVERY_MS, ROLLOUT_ORDER_LIFETIME_S, ROLLOUT_TICK_MS } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { announce } from '../publishing/publish.ts'
 import type { Database } from '../store/open.ts'
@@ -167,6 +167,27 @@ export function createRollouts(needs: Needs): Rollouts {
     return mine
   }
 
+  /** Since when, by release; and those that will be counted when their second is over. */
+  const countedMs = new Map<string, number>()
+  const counting = new Map<string, () => void>()
+  const decideSoon = async (release: string): Promise<void> => {
+    if (counting.has(release)) return
+    const nowMs = clock.monotonicMs()
+    const waitMs =
+      (countedMs.get(release) ?? Number.NEGATIVE_INFINITY) + ROLLOUT_COUNT_EVERY_MS - nowMs
+    if (waitMs <= 0) {
+      countedMs.set(release, nowMs)
+      await decide(release)
+      return
+    }
+    const later = () => {
+      counting.delete(release)
+      // `decide` has logged what went wrong; the next tick looks again.
+      decideSoon(release).catch(() => undefined)
+    }
+    counting.set(release, clock.after(waitMs, later))
+  }
+
   const tick = async (): Promise<void> => {
     const rows = await db
       .selectFrom('rollouts')
@@ -174,6 +195,8 @@ export function createRollouts(needs: Needs): Rollouts {
       .select('release')
       .where('releases.state', 'in', ['published', 'superseded'])
       .execute()
+    const live = new Set(rows.map(({ release }) => release))
+    for (const release of countedMs.keys()) if (!live.has(release)) countedMs.delete(release)
     for (const { release } of rows) await decide(release)
   }
 
@@ -315,7 +338,7 @@ export function createRollouts(needs: Needs): Rollouts {
         .onConflict((conflict) => conflict.columns(['release', 'device']).doUpdateSet(values))
         .execute()
     },
-    decide,
+    decideSoon,
     start() {
       isStopped = false
       again()
@@ -323,6 +346,8 @@ export function createRollouts(needs: Needs): Rollouts {
     async stop() {
       isStopped = true
       cancel()
+      for (const cancelCount of counting.values()) cancelCount()
+      counting.clear()
       await turn
     },
   }

@@ -18,8 +18,8 @@ export interface Rollouts {
     into: Database,
     end: { release: string; device: string; seq: number; isWell: boolean },
   ): Promise<void>
-  /** Looks whether the reports so far lead to something. */
-  decide(release: string): Promise<void>
+  /** Looks whether the reports so far lead to something: now, or within a second when it was looked just before. */
+  decideSoon(release: string): Promise<void>
   start(): void
   stop(): Promise<void>
 }

@@ -5,6 +5,7 @@ import { billingRoutes } from './billing.ts'
 import { ddiDeviceRoutes } from './ddi-devices.ts'
 import { ddiRoutes } from './ddi.ts'
 import { deviceCallRoutes } from './device-calls.ts'
+import { devicePollRoute } from './device-polls.ts'
 import { deviceReportRoutes } from './device-reports.ts'
 import { deviceRoutes } from './devices.ts'
 import { enrollmentRoutes } from './enrollments.ts'
@@ -33,6 +34,7 @@ export function routesOf(parts: Parts) {
     .route('/', rolloutRoutes(parts))
     .route('/', enrollmentRoutes(parts))
     .route('/', deviceCallRoutes(parts))
+    .route('/', devicePollRoute())
     .route('/', deviceReportRoutes(parts))
     .route('/', deviceRoutes(parts))
     .route('/', ddiDeviceRoutes(parts))

@@ -56,7 +56,7 @@ const order = createRoute({
 })
 
 export function deviceReportRoutes(parts: Parts) {
-  const { db, clock, releaseEvents, rollouts } = parts
+  const { db, clock, releaseEvents, rollouts, polls } = parts
 
   const releaseOf = (root: string, vendor: string) =>
     db
@@ -118,8 +118,9 @@ export function deviceReportRoutes(parts: Parts) {
         return chain
       })
       if (taken.stored && release !== undefined) {
+        polls.reported(device)
         releaseEvents.changed(release.id, { device, event: head.event, atMs: nowMs, percent: null })
-        if (head.event !== 'written') await rollouts.decide(release.id)
+        if (head.event !== 'written') await rollouts.decideSoon(release.id)
       }
       return c.json(taken, 200)
     })

@@ -14,6 +14,7 @@ import { forgetDevice } from '../ddi/credentials.ts'
 import { forVendor, mustOwn, notFound, vendorOf } from '../guards/bearer.ts'
 import { DEVICE_HISTORY_MAX_EVENTS } from '../limits.ts'
 import { deviceOf } from '../store/devices.ts'
+import { removeTokens } from '../store/tokens.ts'
 import { cursorOf, keyOfCursor, timeOf } from '../store/times.ts'
 import { createAppPart } from './app-part.ts'
 import { answers } from './described.ts'
@@ -108,7 +109,7 @@ export function deviceRoutes({ db }: Parts) {
       mustOwn(c, row.vendor, `device ${row.id}`)
       await db.transaction().execute(async (transaction) => {
         await forgetDevice(transaction, row.id)
-        await transaction.deleteFrom('tokens').where('device', '=', row.id).execute()
+        await removeTokens(transaction, row.id)
         await transaction.deleteFrom('wrap_members').where('device', '=', row.id).execute()
         await transaction.deleteFrom('device_events').where('device', '=', row.id).execute()
         await transaction.deleteFrom('device_reports').where('device', '=', row.id).execute()

@@ -18,7 +18,7 @@ import { ENROLLMENT_CODE_TTL_MS, ENROLLMENT_CODES_PER_VENDOR } from '../limits.t
 import { ProblemError } from '../problems.ts'
 import { firstRootOf } from '../publishing/tuf-repository.ts'
 import { addDeviceEvent } from '../store/devices.ts'
-import { hashOf } from '../store/tokens.ts'
+import { hashOf, removeTokens } from '../store/tokens.ts'
 import { timeOf } from '../store/times.ts'
 import { createAppPart } from './app-part.ts'
 import { answers, jsonBody } from './described.ts'
@@ -128,7 +128,7 @@ export function enrollmentRoutes(parts: Parts) {
           .onConflict((conflict) => conflict.column('id').doUpdateSet(enrolled))
           .execute()
         // A device that enrols again has lost its token, or it was taken: the old one ends here.
-        await transaction.deleteFrom('tokens').where('device', '=', device).execute()
+        await removeTokens(transaction, device)
         const { token } = await tokens.create(
           { kind: 'device', vendor, device, name: `device ${device}` },
           transaction,

@@ -283,5 +283,7 @@ async function networkAndMoney(db: Kysely<unknown>): Promise<void> {
     .addColumn('name', 'text', (column) => column.primaryKey())
     .addColumn('value', 'bigint', (column) => column.notNull())
     .execute()
-  await sql`insert into counters (name, value) values ('receipts', 0)`.execute(db)
+  await sql`insert into counters (name, value) values ('receipts', 0), ('removed-tokens', 0)`.execute(
+    db,
+  )
 }

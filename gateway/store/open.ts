@@ -3,7 +3,7 @@ import { Migrator } from 'kysely/migration'
 import { Pool, types } from 'pg'
 import { asError, IoexError } from '@ioex/node/base'
 import { migrationsFor } from './migrations.ts'
-import { sqliteDialect } from './sqlite.ts'
+import { sqliteDialect, type Writes } from './sqlite.ts'
 import type { Engine, Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
@@ -16,14 +16,17 @@ const INT8 = 20
 export interface Store {
   readonly db: Database
   readonly engine: Engine
+  /** So far, of this process. PostgreSQL counts its own. */
+  readonly writes: Readonly<Writes> | undefined
   close(): Promise<void>
 }
 
 /** `postgres://…`, or the path of an SQLite file. Brings the tables up to date before it resolves. */
 export async function openStore(location: string): Promise<Store> {
   const engine: Engine = /^postgres(ql)?:\/\//.test(location) ? 'postgres' : 'sqlite'
+  const writes = { transactions: 0 }
   const db = new Kysely<Tables>({
-    dialect: engine === 'sqlite' ? sqliteDialect(location) : postgresDialect(location),
+    dialect: engine === 'sqlite' ? sqliteDialect(location, writes) : postgresDialect(location),
   })
   const migrator = new Migrator({
     db,
@@ -46,6 +49,7 @@ export async function openStore(location: string): Promise<Store> {
   return {
     db,
     engine,
+    writes: engine === 'sqlite' ? writes : undefined,
     async close() {
       if (closed) return
       closed = true

@@ -245,7 +245,10 @@ interface BalanceRow {
   at_ms: number
 }
 
-/** `receipts`: the last cursor given out. Its row lock makes commit order and cursor order the same. */
+/**
+ * `receipts`: the last cursor given out; its row lock makes commit order and cursor order the same.
+ * `removed-tokens`: rises when the token of a device ends, so that every gateway forgets whom it remembers.
+ */
 interface CounterRow {
   name: string
   value: number

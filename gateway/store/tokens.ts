@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Clock, type Random } from '@ioex/node/base'
 import type { Scope } from '@ioex/node/api'
 import { TOKEN_USED_EVERY_MS } from '../limits.ts'
@@ -82,7 +82,9 @@ export function createTokens(
       const nowMs = needs.clock.nowMs()
       if (row === undefined || (row.expires_ms !== null && row.expires_ms <= nowMs))
         return undefined
-      if (row.used_ms === null || row.used_ms + TOKEN_USED_EVERY_MS <= nowMs) {
+      // When a device was last seen stands in its own row.
+      const isOld = row.used_ms === null || row.used_ms + TOKEN_USED_EVERY_MS <= nowMs
+      if (isOld && row.kind !== 'device') {
         await db.updateTable('tokens').set({ used_ms: nowMs }).where('id', '=', row.id).execute()
       }
       return {
@@ -115,5 +117,21 @@ export function createTokens(
 }
 
 export function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex')
+  return hash('sha256', secret, 'hex')
+}
+
+/** The row of `counters` that rises when a device's token ends: gateways remember whom they found valid. */
+export const REMOVED_TOKENS = 'removed-tokens'
+
+export async function removeTokens(db: Database, device: string): Promise<void> {
+  const { numDeletedRows } = await db
+    .deleteFrom('tokens')
+    .where('device', '=', device)
+    .executeTakeFirst()
+  if (numDeletedRows === 0n) return
+  await db
+    .updateTable('counters')
+    .set((expression) => ({ value: expression('value', '+', 1) }))
+    .where('name', '=', REMOVED_TOKENS)
+    .execute()
 }

@@ -10,7 +10,7 @@ import { findK6, runScript } from './k6.ts'
 import { findNetwork } from './network.ts'
 import { prepare } from './prepare.ts'
 
-const SCENARIOS = ['check-in', 'address-list', 'receipts', 'publish']
+const SCENARIOS = ['poll', 'address-list', 'receipts', 'publish']
 const say = (line: string) => process.stderr.write(`load: ${line}\n`)
 
 const [shapeName = 'smoke', ...wanted] = process.argv.slice(2)

@@ -32,13 +32,20 @@ const ROOT = 'bafyreigaknpexyvxt76zgkitavbwx6ejgfheup5oybpm77f3pxzrvwpfdi'
 describe('the client of a gateway', () => {
   test('sends the token and checks the answer', async () => {
     let seen: string | undefined
+    const told = {
+      pollAfterS: 60,
+      latest: null,
+      networkVersion: 3,
+      metadataExpiresMs: null,
+      orders: 0,
+    }
     const client = await gatewayThat((request, response) => {
       seen = request.headers.authorization
       response.setHeader('content-type', 'application/json')
-      response.end('{"pollAfterS":60,"latest":null,"networkVersion":3,"later":"ignored"}')
+      response.end(JSON.stringify({ ...told, later: 'ignored' }))
     }, 'iox_d_secret')
-    const answer = await client.checkIn({ running: { version: '1.0' } })
-    assert.deepEqual(answer, { pollAfterS: 60, latest: null, networkVersion: 3 })
+    const answer = await client.poll({ version: '1.0' })
+    assert.deepEqual(answer, told)
     assert.equal(seen, 'Bearer iox_d_secret')
   })
 

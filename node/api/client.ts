@@ -1,11 +1,11 @@
 import type { AbortOptions } from '../base/index.ts'
 import {
-  type CheckInAnswer,
-  CheckInAnswerSchema,
-  type CheckInSchema,
   type Enrollment,
   type EnrollmentRedeemSchema,
   EnrollmentSchema,
+  type Poll,
+  type PollAnswer,
+  PollAnswerSchema,
 } from './devices.ts'
 import { createHttp, type HttpNeeds, type HttpOptions } from './http.ts'
 import {
@@ -43,7 +43,7 @@ export interface GatewayClient {
   /** Turns an enrolment code into a device's token and its roots of trust. No token. */
   redeem(claim: z.input<typeof EnrollmentRedeemSchema>, options?: AbortOptions): Promise<Enrollment>
   /** Device. Says what runs here; the answer is a hint what is new. */
-  checkIn(state: z.input<typeof CheckInSchema>, options?: AbortOptions): Promise<CheckInAnswer>
+  poll(state: Poll, options?: AbortOptions): Promise<PollAnswer>
   /** Device. The authorization code for one release; ask again when it is used up or expired. */
   grant(
     request: { readonly root: string; readonly baseRoot?: string },
@@ -88,10 +88,10 @@ export function createGatewayClient(needs: HttpNeeds, options: HttpOptions): Gat
         { method: 'POST', path: '/v1/enrollments/redeem', json: claim, ...abort },
         EnrollmentSchema,
       ),
-    checkIn: (state, abort) =>
+    poll: (state, abort) =>
       http.json(
-        { method: 'POST', path: '/v1/devices/me/check-in', json: state, ...abort },
-        CheckInAnswerSchema,
+        { method: 'GET', path: '/v1/devices/me/poll', query: state, ...abort },
+        PollAnswerSchema,
       ),
     grant: async (request, abort) =>
       grantFromJson(

@@ -89,27 +89,40 @@ export type ReportEvent = z.infer<typeof ReportEventSchema>
 export const DEVICE_STATES = ['enrolled', 'waiting', ...REPORT_EVENTS] as const
 export const DeviceStateSchema = z.enum(DEVICE_STATES).meta({ id: 'DeviceState' })
 
-export const CheckInSchema = z
+export const PollSchema = z
   .object({
-    running: z
-      .object({ version: VersionSchema.nullable(), root: CidSchema.nullable().optional() })
-      .meta({ description: 'nulls when nothing of ours was installed yet' }),
+    version: VersionSchema.optional().meta({
+      description: 'of what runs; left out when nothing of ours was installed yet',
+    }),
+    root: CidSchema.optional(),
     state: z.string().max(64).optional().meta({
       description: 'why it waits, such as no-source or window-opens-at',
     }),
   })
-  .meta({ id: 'CheckIn' })
+  .meta({ id: 'Poll' })
+export type Poll = z.input<typeof PollSchema>
 
-/** A hint, not an order: only TUF metadata decides what is installed. */
-export const CheckInAnswerSchema = z
+/**
+ * A hint, not an order: only TUF metadata decides what is installed. While it stays the same there is nothing new
+ * to be read, so a device need not fetch metadata with each poll.
+ */
+export const PollAnswerSchema = z
   .object({
     pollAfterS: z.int().min(1),
     latest: z.object({ root: CidSchema, version: VersionSchema }).nullable(),
-    /** sha-256 of the network file that is current, so that a device knows when to fetch it again. */
-    networkVersion: z.int(),
+    networkVersion: z.int().meta({
+      description:
+        'of the network file that is current, so that a device knows when to fetch it again',
+    }),
+    metadataExpiresMs: z.int().nullable().meta({
+      description: 'of timestamp.json; changes whenever it is signed anew',
+    }),
+    orders: z.int().min(0).meta({
+      description: 'rises with every order of a rollout of this model',
+    }),
   })
-  .meta({ id: 'CheckInAnswer' })
-export type CheckInAnswer = z.infer<typeof CheckInAnswerSchema>
+  .meta({ id: 'PollAnswer' })
+export type PollAnswer = z.infer<typeof PollAnswerSchema>
 
 export const GrantRequestSchema = z
   .object({

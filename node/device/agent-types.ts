@@ -16,7 +16,7 @@ export interface DeviceNeeds {
   readonly identity: Pick<Identity, 'ageIdentity' | 'evmAddress' | 'signMessage'>
   readonly api: Pick<
     GatewayClient,
-    'checkIn' | 'grant' | 'addresses' | 'releaseKey' | 'report' | 'progress' | 'rolloutOrder'
+    'poll' | 'grant' | 'addresses' | 'releaseKey' | 'report' | 'progress' | 'rolloutOrder'
   >
   /** Left out: the agent asks only, and hears no announcements. */
   readonly network?: Pick<Network, 'listen'>

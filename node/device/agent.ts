@@ -1,4 +1,4 @@
-import { type AbortOptions, asError } from '../base/index.ts'
+import { asError } from '../base/index.ts'
 import type { DeviceAgent, DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
 import { createCredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
@@ -7,7 +7,7 @@ import { createLoop } from './loop.ts'
 import { setbackOf } from './reasons.ts'
 import { createReporter } from './reporter.ts'
 import { createRolloutGuard } from './rollout-guard.ts'
-import { createRound } from './round.ts'
+import { createRound, type RoundOptions } from './round.ts'
 import { createSettler } from './settle.ts'
 import { openStateFile } from './state-file.ts'
 import { type FetchTotals, NO_TOTALS } from './types.ts'
@@ -45,7 +45,7 @@ export async function createDeviceAgent(
     return 'totals' in phase ? phase.totals : (settler.totals() ?? NO_TOTALS)
   }
 
-  const updateNow = async (abort: AbortOptions): Promise<UpdateOutcome> => {
+  const updateNow = async (abort: RoundOptions): Promise<UpdateOutcome> => {
     abort.signal?.throwIfAborted()
     let outcome: UpdateOutcome['outcome'] = 'waiting'
     try {
@@ -61,7 +61,7 @@ export async function createDeviceAgent(
   }
 
   let turn: Promise<unknown> = Promise.resolve()
-  const update = (abort: AbortOptions = {}): Promise<UpdateOutcome> => {
+  const update = (abort: RoundOptions = {}): Promise<UpdateOutcome> => {
     const mine = turn.then(() => updateNow(abort))
     turn = mine.catch(() => undefined)
     return mine

@@ -46,6 +46,8 @@ export const POLL_DEFAULT_S = 900
 /** No gateway can make a device ask more often, or stay away for longer than a day. */
 export const POLL_MIN_S = 5
 export const POLL_MAX_S = 86_400
+/** Metadata is read so often even when a gateway says that there is nothing new; it is signed anew each day. */
+export const LOOK_EVERY_MS = 60 * 60_000
 /** Devices that were switched on together shall not ask together: this share of the wait is random. */
 export const POLL_JITTER_SHARE = 0.2
 /**

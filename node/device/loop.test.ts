@@ -62,3 +62,36 @@ test('an agent that runs installs what it hears of, long before it would have as
     await fleet.stop()
   }
 })
+
+test('an agent that polls leaves metadata alone until the gateway hints at something new', async () => {
+  const fleet = await createDeviceFleet()
+  try {
+    await fleet.seed()
+    const calls = () => {
+      const { calls: all } = fleet.gateway
+      return {
+        polls: all.filter((call) => call === 'GET /v1/devices/me/poll').length,
+        metadata: all.filter((call) => call.endsWith('timestamp.json')).length,
+      }
+    }
+    const until = async (holds: () => boolean) => {
+      while (!holds()) await systemClock.sleep(20)
+    }
+    const device = await fleet.device({
+      // The gateway asks for a call every 5 s.
+      clock: {
+        ...systemClock,
+        sleep: (ms, options) => systemClock.sleep(ms > 3_000 ? 30 : ms, options),
+      },
+    })
+    await device.agent.start()
+    await until(() => calls().polls >= 12)
+    const quiet = calls()
+    assert.ok(quiet.metadata <= 2, `metadata was read ${quiet.metadata} times in ${quiet.polls}`)
+    await fleet.publish(Buffer.alloc(MIB, 7), '1.0.0')
+    await until(() => device.events.some(({ name }) => name === 'confirmed'))
+    await device.agent.stop()
+  } finally {
+    await fleet.stop()
+  }
+})

@@ -1,15 +1,9 @@
-import {
-  type AbortOptions,
-  asError,
-  type Clock,
-  type Log,
-  type Random,
-  type Startable,
-} from '../base/index.ts'
+import { asError, type Clock, type Log, type Random, type Startable } from '../base/index.ts'
 import type { EvmAddress } from '../identity/index.ts'
 import type { Network } from '../network/index.ts'
 import type { UpdateOutcome } from './agent-types.ts'
 import type { DeviceEvent } from './events.ts'
+import type { RoundOptions } from './round.ts'
 import {
   HEARD_SPREAD_MS,
   POLL_DEFAULT_S,
@@ -20,7 +14,7 @@ import {
 } from './limits.ts'
 
 export interface LoopNeeds {
-  readonly update: (options: AbortOptions) => Promise<UpdateOutcome>
+  readonly update: (options: RoundOptions) => Promise<UpdateOutcome>
   readonly network?: Pick<Network, 'listen'>
   readonly clock: Clock
   readonly random: Random
@@ -64,17 +58,19 @@ export function createLoop(
 
   const run = async (signal: AbortSignal): Promise<void> => {
     let retryMs = RETRY_FIRST_MS
+    let isPoll = false
     while (!signal.aborted) {
       let waits = true
       try {
-        waits = (await needs.update({ signal })).outcome === 'waiting'
+        waits = (await needs.update({ signal, isPoll })).outcome === 'waiting'
       } catch (thrown) {
         if (signal.aborted) return
         log.error({ error: asError(thrown) }, 'a round of the update agent failed')
       }
-      const waitMs = waits ? Math.min(retryMs, pollMs()) : pollMs()
+      const waitMs: number = waits ? Math.min(retryMs, pollMs()) : pollMs()
       retryMs = waits ? retryMs * 2 : RETRY_FIRST_MS
-      if ((await pause(jittered(waitMs), signal)) === 'woken' && !signal.aborted) {
+      isPoll = (await pause(jittered(waitMs), signal)) === 'slept'
+      if (!isPoll && !signal.aborted) {
         retryMs = RETRY_FIRST_MS
         await pause(random.int(HEARD_SPREAD_MS), signal)
       }

@@ -6,7 +6,7 @@ import type { CredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
 import { fetchRelease } from './fetch-release.ts'
-import { ROLLOUTS_FOLLOWED } from './limits.ts'
+import { LOOK_EVERY_MS, ROLLOUTS_FOLLOWED } from './limits.ts'
 import { setbackOf } from './reasons.ts'
 import type { Reporter } from './reporter.ts'
 import type { RolloutGuard } from './rollout-guard.ts'
@@ -26,9 +26,17 @@ export interface RoundNeeds extends DeviceNeeds {
   readonly emit: (event: DeviceEvent) => void
 }
 
+export interface RoundOptions extends AbortOptions {
+  /**
+   * Nobody has told of anything new: metadata is left alone while the gateway's hint stays the same. A gateway that
+   * lies about it hides a release for an hour, as it could by not answering.
+   */
+  readonly isPoll?: boolean
+}
+
 export interface Round {
   /** Throws what stopped it; the state on disk is consistent then, too. */
-  run(options: AbortOptions): Promise<'up-to-date' | 'updated' | 'fell-back'>
+  run(options: RoundOptions): Promise<'up-to-date' | 'updated' | 'fell-back'>
   /** Seconds, as the gateway said last. */
   pollAfterS(): number | undefined
 }
@@ -37,14 +45,16 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
   const { state, reporter, settler, clock, log, emit } = needs
   const updater = createUpdater(needs, options)
   let pollAfterS: number | undefined
+  /** What the gateway hinted at when metadata was last read to the end and there was nothing to do. */
+  let quiet: { readonly hint: string; readonly atMs: number } | undefined
 
   /** A hint and a sign of life; the round goes on without it. */
-  const checkIn = async (abort: AbortOptions) => {
+  const poll = async (abort: AbortOptions): Promise<string | undefined> => {
     const { installed, waiting } = state.now
     try {
-      const answer = await needs.api.checkIn(
+      const answer = await needs.api.poll(
         {
-          running: { version: installed?.version ?? null, root: installed?.root ?? null },
+          ...(installed === null ? {} : { version: installed.version, root: installed.root }),
           ...(waiting === null ? {} : { state: waiting.reason }),
         },
         abort,
@@ -55,10 +65,12 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
       if (known !== undefined && answer.networkVersion > known) {
         emit({ name: 'network-file', version: answer.networkVersion })
       }
+      return JSON.stringify(answer)
     } catch (thrown) {
       abort.signal?.throwIfAborted()
       if (!(thrown instanceof ApiError)) throw thrown
-      log.info({ error: thrown }, 'could not check in')
+      log.info({ error: thrown }, 'could not poll')
+      return undefined
     }
   }
 
@@ -162,11 +174,18 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
       await settler.tidy()
       if (settled === 'fell-back') return settled
       await reporter.flush(abort)
-      await checkIn(abort)
+      const hint = await poll(abort)
+      if (abort.isPoll === true && quiet !== undefined && hint === quiet.hint) {
+        if (clock.monotonicMs() - quiet.atMs < LOOK_EVERY_MS) return 'up-to-date'
+      }
+      quiet = undefined
       const target = await lookOrGoOn(abort)
       if (target === undefined || typeof target === 'string') {
         if (settled === 'updated') return settled
         await rest(target)
+        if (hint !== undefined && target === undefined) {
+          quiet = { hint, atMs: clock.monotonicMs() }
+        }
         return 'up-to-date'
       }
       if (!(await isThere(target, abort))) {

@@ -178,8 +178,14 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
     switch (`${method} ${path}`) {
       case 'POST /v1/enrollments/redeem':
         return redeem(body)
-      case 'POST /v1/devices/me/check-in':
-        return Response.json({ pollAfterS: 5, latest: null, networkVersion: 1 })
+      case 'GET /v1/devices/me/poll':
+        return Response.json({
+          pollAfterS: 5,
+          latest: null,
+          networkVersion: 1,
+          metadataExpiresMs: vendor.repository.size,
+          orders: gateway.orders.size,
+        })
       case 'POST /v1/devices/me/grants':
         return grant(body)
       case 'POST /v1/devices/me/reports':
