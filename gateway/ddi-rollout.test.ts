@@ -10,7 +10,7 @@ import { startGateway, type TestGateway, type TestVendor } from './testing/start
 
 const FLEET = 24
 /** Names that are tried until there is a device in each phase. */
-const NAMES_MAX = 64
+const NAMES_MAX = 40
 
 async function withRollout(
   run: (story: Awaited<ReturnType<typeof roll>> & { rig: TestGateway }) => Promise<void>,
