@@ -6,7 +6,7 @@ const LEVELS = [
   ['base'],
   ['identity', 'storage'],
   ['chunks', 'receipts', 'api', 'network'],
-  ['friends'],
+  ['friends', 'ddi'],
   ['exchange', 'channels'],
   ['firmware', 'drive'],
   ['device'],

@@ -67,4 +67,5 @@ interface Limiters {
   readonly redeem: RateLimiter
   readonly blocks: RateLimiter
   readonly refusedTokens: RateLimiter
+  readonly ddi: RateLimiter
 }

@@ -11,6 +11,7 @@ import { createRateLimiter } from './guards/rate.ts'
 import {
   RATE_ANONYMOUS,
   RATE_BLOCKS,
+  RATE_DDI,
   RATE_REDEEM,
   RATE_REFUSED_TOKENS,
   RATE_TOKEN,
@@ -78,6 +79,7 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
       redeem: scaled(RATE_REDEEM),
       blocks: scaled(RATE_BLOCKS),
       refusedTokens: scaled(RATE_REFUSED_TOKENS),
+      ddi: scaled(RATE_DDI),
     },
   }
   return {

@@ -37,6 +37,11 @@ export const RATE_REDEEM: Rate = { perSecond: 1, burst: 20 }
 export const RATE_BLOCKS: Rate = { perSecond: 200, burst: 1_000 }
 /** Tokens that were refused, per source: beyond it nobody is looked up any more. */
 export const RATE_REFUSED_TOKENS: Rate = { perSecond: 1, burst: 30 }
+/**
+ * One device that speaks DDI: an installer that streams its image asks for 128 KiB at a time, which at this rate
+ * is more than a gigabit; the burst is a whole image of 1 GiB so.
+ */
+export const RATE_DDI: Rate = { perSecond: 1_000, burst: 10_000 }
 /** Sources whose rate is remembered; about 100 bytes each, the least recent is forgotten. */
 export const RATE_MAX_SOURCES = 50_000
 
@@ -44,6 +49,14 @@ export const ENROLLMENT_CODE_TTL_MS = 15 * 60_000
 /** Codes that one vendor may have open: a factory line prints one per batch. */
 export const ENROLLMENT_CODES_PER_VENDOR = 1_000
 export const TOKENS_PER_VENDOR = 100
+/** One for each site, or batch of a factory. */
+export const DDI_GATEWAY_TOKENS_PER_VENDOR = 100
+/** Newest releases of a model that are judged for a device: the ones behind wait their turn, as on other devices. */
+export const DDI_RELEASES_JUDGED = 4
+/** Releases whose key is kept at hand while devices load them; 100 bytes each. */
+export const OPENED_RELEASES_MAX = 64
+/** Updates of a device that it can still ask about; two years of fortnightly releases. */
+export const DDI_ACTIONS_KEPT = 50
 /** How exact "last used" of a token is: one write a minute, not one a request. */
 export const TOKEN_USED_EVERY_MS = 60_000
 /** Rows of a device's history that are kept. */

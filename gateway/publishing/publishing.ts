@@ -7,6 +7,7 @@
  * 3. *pinning*: seeds take copies, each noted at once. Goes on after a crash and whenever a seed turns up.
  * 4. *published*: TUF metadata and state in one transaction, then the announcement.
  */
+import { artifactName } from '@ioex/node/ddi'
 import { releaseKeyHash } from '@ioex/node/firmware'
 import { toHex } from '@ioex/node/base'
 import { CID } from 'multiformats/cid'
@@ -27,6 +28,7 @@ import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import { type Body, readBody } from './body-source.ts'
 import { dropDeltaSessions, makeDeltas, unpinDeltas } from './deltas.ts'
 import { pinOwnerOf, releaseOfOwner, sessionCid } from './pin-names.ts'
+import { digestImage } from './image-digests.ts'
 import { pinAtSeeds } from './pinning.ts'
 import { publish } from './publish.ts'
 import { receiveImage } from './receive-image.ts'
@@ -172,7 +174,8 @@ export function createPublishing(needs: Needs): Publishing {
         tracker.update({ receivedBytes })
       },
     })
-    const packed = await receiveImage(needs, upload, source, session, {
+    const digests = digestImage(source)
+    const packed = await receiveImage(needs, upload, digests.stream, session, {
       signal: stopping.signal,
       onPacked: (packedBytes) => {
         const phase = packedBytes < tracker.state.receivedBytes ? 'receiving' : 'packing'
@@ -211,6 +214,12 @@ export function createPublishing(needs: Needs): Publishing {
         }
         await transaction.insertInto('releases').values(row).execute()
         await needs.keys.put(transaction, row.vendor, `release-key/${root}`, packed.releaseKey)
+        const { sha1, md5, head } = digests.result()
+        const filename = artifactName(row, head)
+        await transaction
+          .insertInto('artifacts')
+          .values({ release: root, filename, sha1, md5 })
+          .execute()
         await transaction.deleteFrom('uploads').where('id', '=', upload.id).execute()
         return row
       })

@@ -192,6 +192,8 @@ export function createTufRepository(needs: Needs): TufRepository {
       .select('id')
       .where('vendor', '=', release.vendor)
       .where('model', '=', release.model)
+      // A device without a key signs no report, and is no witness.
+      .where('age_recipient', '!=', '')
       .execute()
     const planned = rolloutOfPlan(plan, {
       root: CID.parse(release.id),

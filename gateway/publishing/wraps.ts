@@ -80,6 +80,7 @@ export function unwrapped(
     .select(['id', 'age_recipient'])
     .where('vendor', '=', release.vendor)
     .where('model', '=', release.model)
+    .where('age_recipient', '!=', '')
     .where((where) =>
       where.not(
         where.exists(

@@ -2,6 +2,8 @@ import type { Parts } from '../context.ts'
 import { addressRoutes } from './addresses.ts'
 import { createAppPart } from './app-part.ts'
 import { billingRoutes } from './billing.ts'
+import { ddiDeviceRoutes } from './ddi-devices.ts'
+import { ddiRoutes } from './ddi.ts'
 import { deviceCallRoutes } from './device-calls.ts'
 import { devicePollRoute } from './device-polls.ts'
 import { deviceReportRoutes } from './device-reports.ts'
@@ -35,6 +37,8 @@ export function routesOf(parts: Parts) {
     .route('/', devicePollRoute())
     .route('/', deviceReportRoutes(parts))
     .route('/', deviceRoutes(parts))
+    .route('/', ddiDeviceRoutes(parts))
+    .route('/', ddiRoutes(parts))
     .route('/', receiptRoutes(parts))
     .route('/', billingRoutes(parts))
     .route('/', networkRoutes(parts))

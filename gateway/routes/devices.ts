@@ -10,6 +10,7 @@ import {
   PAGE_MAX_ITEMS,
 } from '@ioex/node/api'
 import type { Parts } from '../context.ts'
+import { forgetDevice } from '../ddi/credentials.ts'
 import { forVendor, mustOwn, notFound, vendorOf } from '../guards/bearer.ts'
 import { DEVICE_HISTORY_MAX_EVENTS } from '../limits.ts'
 import { deviceOf } from '../store/devices.ts'
@@ -107,6 +108,7 @@ export function deviceRoutes({ db }: Parts) {
       const row = await deviceBy(c.req.valid('param').id)
       mustOwn(c, row.vendor, `device ${row.id}`)
       await db.transaction().execute(async (transaction) => {
+        await forgetDevice(transaction, row.id)
         await removeTokens(transaction, row.id)
         await transaction.deleteFrom('wrap_members').where('device', '=', row.id).execute()
         await transaction.deleteFrom('device_events').where('device', '=', row.id).execute()

@@ -9,6 +9,8 @@ export function deviceOf(row: DeviceRow): Device {
     device: row.id as Device['device'],
     vendor: row.vendor as Device['vendor'],
     model: row.model,
+    // Only a device with a key of its own has something that release keys can be wrapped for.
+    protocol: row.age_recipient === '' ? 'ddi' : 'ioex',
     state: row.state,
     reason: row.reason,
     running: { version: row.running_version, root: row.running_root },

@@ -1,10 +1,14 @@
 /** Numbered, applied in order, never edited once released: a change of the tables is a new one. */
 import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { createDdiTables } from './ddi-migration.ts'
 import type { Engine } from './tables.ts'
 
 export function migrationsFor(engine: Engine): Record<string, Migration> {
-  return { '0001-first': { up: (db: Kysely<unknown>) => first(db, engine) } }
+  return {
+    '0001-first': { up: (db: Kysely<unknown>) => first(db, engine) },
+    '0002-ddi': { up: (db: Kysely<unknown>) => createDdiTables(db, engine) },
+  }
 }
 
 async function first(db: Kysely<unknown>, engine: Engine): Promise<void> {

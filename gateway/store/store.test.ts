@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
+import { admitDdi, imageOf } from '../testing/ddi-client.ts'
 import { startGateway, type TestGateway } from '../testing/start-gateway.ts'
 import { grantId, pricedAmount, signReceipt } from '../testing/money.ts'
 import { LEDGER, PRICE } from '../testing/start-gateway.ts'
@@ -47,6 +48,30 @@ function behavesTheSame(rigOf: () => TestGateway): void {
     )
     const figures = await rig.call<{ bytesServed: string }>('GET', '/v1/network', { expect: 200 })
     assert.equal(figures.bytesServed, '300001')
+  })
+
+  test('a stock device is offered an update once, however often it asks at a time', async () => {
+    const rig = rigOf()
+    const acme = await rig.createVendor()
+    await rig.saySeeds()
+    const client = await admitDdi(rig, acme, 'pump-0042')
+    await rig.publish(acme, imageOf(10_000), '1.0.0')
+    await Promise.all([1, 2, 3, 4].map(() => client.get('')))
+    const { id } = await client.deployment()
+    assert.equal(await client.feedback(id, 'proceeding'), 200)
+    assert.equal(await client.feedback(id, 'closed', 'success'), 200)
+    assert.equal(await client.feedback(id, 'closed', 'success'), 410)
+    const { state, history } = await rig.call<{ state: string; history: { event: string }[] }>(
+      'GET',
+      `/v1/devices/${client.device}`,
+      { expect: 200, token: acme.token },
+    )
+    const events = history.map(({ event }) => event)
+    assert.deepEqual(
+      [state, ...events],
+      ['confirmed', 'confirmed', 'downloading', 'offered', 'enrolled'],
+    )
+    await rig.call('DELETE', `/v1/devices/${client.device}`, { expect: 200, token: acme.token })
   })
 
   test('pages of devices hold each one once, in order', async () => {

@@ -4,6 +4,7 @@
  */
 import type { Generated } from 'kysely'
 import type { DEVICE_STATES, ReleaseState, RolloutStatus } from '@ioex/node/api'
+import type { DdiTables } from './ddi-tables.ts'
 
 export type Engine = 'sqlite' | 'postgres'
 
@@ -115,6 +116,7 @@ export interface DeviceRow {
   id: string
   vendor: string
   model: string
+  /** Empty for a device that speaks DDI: it gets no wraps. */
   age_recipient: string
   state: (typeof DEVICE_STATES)[number]
   reason: string | null
@@ -252,7 +254,7 @@ interface CounterRow {
   value: number
 }
 
-export interface Tables {
+export interface Tables extends DdiTables {
   vendors: VendorRow
   secrets: SecretRow
   tokens: TokenRow

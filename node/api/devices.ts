@@ -155,6 +155,9 @@ export const DeviceSchema = z
     device: EvmAddressSchema,
     vendor: EvmAddressSchema,
     model: ModelSchema,
+    protocol: z.enum(['ioex', 'ddi']).meta({
+      description: "ddi: hawkBit's; what such a device says is not signed by it",
+    }),
     state: DeviceStateSchema,
     reason: z
       .string()

@@ -8,6 +8,7 @@
  * stable `code`.
  */
 export { createGatewayClient, type GatewayClient } from './client.ts'
+export * from './ddi.ts'
 export * from './devices.ts'
 export {
   ApiError,

@@ -26,6 +26,7 @@ export { nodeLinks, openNode, sealNode } from './node-block.ts'
 export { openPatches, type Patches } from './open-delta.ts'
 export { readFile, treeBlocks, walkTree } from './read.ts'
 export { sealDelta } from './seal-delta.ts'
+export { readRange } from './read-range.ts'
 export { sealFile } from './seal-file.ts'
 export {
   type Bundle,

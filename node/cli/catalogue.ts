@@ -50,6 +50,11 @@ const CATALOGUE: readonly CatalogueEntry[] = [
     load: () => import('./commands/device-install.ts'),
   },
   {
+    name: 'device ddi',
+    summary: "offer releases to an unmodified client of hawkBit's DDI",
+    load: () => import('./commands/device-ddi.ts'),
+  },
+  {
     name: 'device status',
     summary: 'what runs here and why it waits',
     load: () => import('./commands/device-status.ts'),

@@ -7,7 +7,19 @@ import {
   systemRandom,
   tuneForSmallMemory,
 } from '../base/index.ts'
-import type { DeviceAgent, DeviceEvent, Enrolled, UpdateOutcome } from '../device/index.ts'
+import type { GatewayClient } from '../api/index.ts'
+import type {
+  DeviceAgent,
+  DeviceEvent,
+  DeviceState,
+  Enrolled,
+  Installer,
+  Slots,
+  UpdateOutcome,
+} from '../device/index.ts'
+import type { TrustedReleases } from '../firmware/index.ts'
+import type { Identity } from '../identity/index.ts'
+import type { AgentValues } from './agent-options.ts'
 import type { Call } from './command.ts'
 import { startControl } from './control.ts'
 import { createDeviceDisplay } from './device-display.ts'
@@ -16,29 +28,46 @@ import { Failure } from './failure.ts'
 import { formatBytes } from './format.ts'
 import { homeFolder, homePaths } from './home.ts'
 import { openHomeKeystore } from './home-keystore.ts'
-import { type InstallerValues, installerOptionsOf } from './installer-options.ts'
-import { policyOf, type PolicyValues } from './policy-options.ts'
+import { policyOf } from './policy-options.ts'
 import type { JsonObject } from './say.ts'
-import { uploadCaps, type UploadValues } from './upload-options.ts'
+import { uploadCaps } from './upload-options.ts'
 
-interface DeviceRunValues extends UploadValues, InstallerValues, PolicyValues {
+interface DeviceRunValues extends AgentValues {
   readonly home: string | undefined
   readonly passphraseFile: string | undefined
   readonly once: boolean
   readonly follow: boolean
-  readonly keepBlocks: boolean
-  readonly listen: readonly string[]
-  readonly httpListen: { readonly host: string; readonly port: number }
-  readonly group: readonly string[]
-  readonly fetchOnly: boolean
-  readonly lan: boolean
-  readonly giveUpAfter: number | undefined
+  readonly slotDir: string | undefined
+  readonly space: number
 }
 
 /** A device has no address that anybody knows by heart. */
 const ANY_PORT = '/ip4/0.0.0.0/tcp/0'
 
-type DeviceCall = Call<DeviceRunValues, unknown>
+export type DeviceCall = Call<DeviceRunValues, unknown>
+
+/** What an installer may need of the agent that it works for. */
+interface AgentParts {
+  readonly identity: Identity
+  readonly api: GatewayClient
+  readonly releases: TrustedReleases
+  readonly slots: Slots
+  readonly status: () => DeviceState
+  readonly enrolled: Enrolled
+  /** Of the device's files. */
+  readonly folder: string
+  readonly log: Log
+}
+
+/** How images become the running ones: a command, or clients that ask for them. */
+interface Installing {
+  readonly installer: Installer
+  /** Told once the agent runs. */
+  readonly ready?: { readonly json: JsonObject; readonly text: string }
+  readonly onEvent?: (event: DeviceEvent) => void
+  readonly stop?: () => Promise<void>
+}
+type MakeInstalling = (parts: AgentParts) => Promise<Installing>
 
 export function notEnrolled(home: string): Failure {
   return new Failure('not-enrolled', `this device belongs to no fleet yet (home ${home})`, {
@@ -48,7 +77,10 @@ export function notEnrolled(home: string): Failure {
 }
 
 /** One round with --once, else until it is stopped. */
-export async function runDevice(call: DeviceCall): Promise<ExitCode | undefined> {
+export async function runDevice(
+  call: DeviceCall,
+  makeInstalling: MakeInstalling,
+): Promise<ExitCode | undefined> {
   const { options, say, system, signal, debug } = call
   tuneForSmallMemory()
   const home = homeFolder(options.home, system.env)
@@ -64,7 +96,10 @@ export async function runDevice(call: DeviceCall): Promise<ExitCode | undefined>
   try {
     // First of all, as it is what keeps a second agent out of this home.
     parts.unshift(await startControl(home, {}))
-    const { agent, stop } = await assemble(call, { home, enrolled, log, onEvent: display.show })
+    const { agent, ready, stop } = await assemble(call, {
+      ...{ home, enrolled, log, makeInstalling },
+      onEvent: display.show,
+    })
     parts.unshift({ stop })
     if (options.once) {
       const outcome = await agent.update({ signal })
@@ -79,8 +114,8 @@ export async function runDevice(call: DeviceCall): Promise<ExitCode | undefined>
     await agent.start()
     const { device, model } = enrolled.enrollment
     say.event({
-      json: { ready: true, device, model, home },
-      text: `Waiting for releases of ${model}. Stop with Ctrl-C.`,
+      json: { ready: true, device, model, home, ...ready?.json },
+      text: `${ready?.text ?? ''}Waiting for releases of ${model}. Stop with Ctrl-C.`,
     })
     await new Promise<void>((resume) => {
       if (signal.aborted) resume()
@@ -99,9 +134,12 @@ async function assemble(
     readonly home: string
     readonly enrolled: Enrolled
     readonly log: Log
+    readonly makeInstalling: MakeInstalling
     readonly onEvent: (event: DeviceEvent) => void
   },
-): Promise<{ readonly agent: DeviceAgent; readonly stop: () => Promise<void> }> {
+): Promise<
+  Pick<Installing, 'ready'> & { readonly agent: DeviceAgent; readonly stop: () => Promise<void> }
+> {
   const { home, enrolled, log } = given
   const { enrollment, networkFile, gateway } = enrolled
   const { clock } = system
@@ -146,19 +184,23 @@ async function assemble(
     }
   }
   const slots = device.createSlots(options.slotDir ?? join(folder, 'slots'))
-  const agent = await device.createDeviceAgent(
+  const releases = device.createGatewayReleases({ api, clock, log }, { folder, enrollment })
+  const installing = await given.makeInstalling({
+    ...{ identity, api, releases, slots, enrolled, folder, log },
+    status: () => agent.status(),
+  })
+  const agent: DeviceAgent = await device.createDeviceAgent(
     {
       ...node,
-      api,
-      releases: device.createGatewayReleases({ api, clock, log }, { folder, enrollment }),
-      slots,
-      installer: device.createInstaller({ slots, clock }, installerOptionsOf(options)),
+      ...{ api, releases, slots },
+      installer: installing.installer,
       clock,
       random: systemRandom,
       log,
       conditions: device.createSystemConditions({ clock }, options),
       onEvent(event) {
         given.onEvent(event)
+        installing.onEvent?.(event)
         // Used from the next start on; the present one goes on with what it has.
         if (event.name === 'network-file') void renewNetwork()
       },
@@ -185,7 +227,9 @@ async function assemble(
   await handIn.start()
   return {
     agent,
+    ...(installing.ready === undefined ? {} : { ready: installing.ready }),
     async stop() {
+      await installing.stop?.()
       // What others signed for on the last stretch; the gateway hears of it at the next start otherwise.
       await handIn.stop()
       await node.stop()

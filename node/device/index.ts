@@ -18,6 +18,8 @@
  * changed chunks. When the gateway is away, an update that was begun goes on with the grant and the addresses
  * that it has; reports wait on disk until they are taken. A full disk clears what was begun.
  *
+ * `createStockClients` is an installer that offers what was verified to unmodified clients of hawkBit's DDI.
+ *
  * `installFile` is one round with a CAR file in the place of gateway and peers, for devices without a network.
  *
  * ```
@@ -37,12 +39,19 @@ export type { DeviceEvent } from './events.ts'
 export { createGatewayReleases } from './gateway-releases.ts'
 export { type FileInstallNeeds, type FileInstallOptions, installFile } from './install-file.ts'
 export { createInstaller, type Installer, type InstallerOptions } from './installer.ts'
+export { createOfferGuard } from './offer-guard.ts'
 export { type Conditions, createSystemConditions, type Power } from './policy/conditions.ts'
 export type { UpdatePolicy } from './policy/policy.ts'
 export { parseTimeWindow, type TimeWindow } from './policy/time-window.ts'
 export { createSlots, type Slots } from './slots.ts'
 export { hashFile } from './stage.ts'
 export { readState } from './state-file.ts'
+export {
+  createStockClients,
+  type OfferStanding,
+  type StockClientOptions,
+  type StockClients,
+} from './stock-clients.ts'
 export type {
   DeviceErrorCode,
   DeviceState,

@@ -61,6 +61,13 @@ export const RETRY_FIRST_MS = 5_000
 export const INSTALL_TIMEOUT_MS = 15 * 60_000
 export const HEALTH_WITHIN_MS = 60_000
 export const HEALTH_RETRY_MS = 2_000
+/** While a stock client takes its time: how often is asked whether what it was offered stands. */
+export const STANDING_EVERY_MS = 60_000
+/** The active action of a stock client, the last that ended well, and two between. */
+export const STOCK_ACTIONS_KEPT = 4
+/** Lines of a client's log for each; with 64 clients they make a megabyte. */
+export const STOCK_MESSAGES_KEPT = 10
+export const STOCK_FILE_MAX_BYTES = 4 * MIB
 /** Releases with a rollout of their own that a device asks about, newest first: the ones behind wait their turn. */
 export const ROLLOUTS_FOLLOWED = 4
 /** Releases whose last order is remembered, so that none is replayed: two years of monthly releases. */

@@ -12,13 +12,18 @@ import {
 import type { Identity } from '../identity/index.ts'
 import type { DeviceEvent } from './events.ts'
 import { ORDERS_REMEMBERED } from './limits.ts'
-import type { StateFile } from './state-file.ts'
-import type { Target, WaitReason } from './types.ts'
+import type { DeviceState, Target, WaitReason } from './types.ts'
+
+/** Of the state: what was heard before, durable once it is saved. */
+interface OrderBook {
+  readonly now: Pick<DeviceState, 'installed' | 'orders'>
+  save(change: Pick<DeviceState, 'orders'>): Promise<void>
+}
 
 export interface RolloutGuardNeeds {
   readonly identity: Pick<Identity, 'evmAddress'>
   readonly api: Pick<GatewayClient, 'rolloutOrder'>
-  readonly state: StateFile
+  readonly state: OrderBook
   readonly clock: Pick<Clock, 'nowMs'>
   readonly log: Log
   readonly emit: (event: DeviceEvent) => void

@@ -33,7 +33,7 @@ export function judgeRollout(question: {
   readonly root: CID
   readonly policy: RolloutPolicy
   /** The newest that was accepted for this release. */
-  readonly order: FollowedOrder | null
+  readonly order: Pick<FollowedOrder, 'action' | 'phase' | 'expiresS'> | null
   readonly device: EvmAddress
   /** As this device was told on the spot, not by a gateway. */
   readonly groups: readonly string[]

@@ -1,11 +1,10 @@
+import { agentOptions } from '../agent-options.ts'
 import { defineCommand } from '../command.ts'
 import { runDevice } from '../device-run.ts'
 import { homeOption } from '../home.ts'
 import { passphraseOption } from '../home-keystore.ts'
-import { installerOptions } from '../installer-options.ts'
-import { duration, flag, hostAndPort, many, value, withDefault } from '../options.ts'
-import { policyOptions } from '../policy-options.ts'
-import { uploadOptions } from '../upload-options.ts'
+import { installerOptions, installerOptionsOf } from '../installer-options.ts'
+import { flag } from '../options.ts'
 
 export const command = defineCommand({
   about: "Fetch the newest release of this device's model from peers, verify and install it.",
@@ -20,36 +19,13 @@ export const command = defineCommand({
     once: flag('--once', 'one round, then end; else it goes on until it is stopped'),
     follow: flag('--follow', 'with --once --json: progress as JSON lines, the result last'),
     ...installerOptions,
-    keepBlocks: flag(
-      '--keep-blocks',
-      'keep the sealed blocks of what is installed, to serve them after a restart, too',
-    ),
-    listen: many(
-      '--listen MULTIADDR',
-      'where others that fetch the same release reach this device; any free port when left out',
-    ),
-    httpListen: withDefault(
-      value(
-        '--http-listen HOST:PORT',
-        'where they show their grants, and fetch over HTTP',
-        hostAndPort,
-      ),
-      { host: '0.0.0.0', port: 0 },
-    ),
-    group: many('--group NAME', 'a group that this device is in; a rollout may be for some only'),
-    fetchOnly: flag('--fetch-only', 'serve nobody, and listen nowhere'),
-    lan: withDefault(
-      flag('--no-lan', 'neither look for such others on the local network nor be found there'),
-      true,
-    ),
-    ...uploadOptions,
-    ...policyOptions,
-    giveUpAfter: value(
-      '--give-up-after TIME',
-      'without any progress for so long a source is looked for anew',
-      duration,
-    ),
+    ...agentOptions,
   },
   next: 'ioex device status',
-  run: (call) => runDevice(call),
+  run: (call) =>
+    runDevice(call, async ({ slots }) => {
+      const { createInstaller } = await import('../../device/index.ts')
+      const { clock } = call.system
+      return { installer: createInstaller({ slots, clock }, installerOptionsOf(call.options)) }
+    }),
 })
