@@ -55,6 +55,11 @@ const CATALOGUE: readonly CatalogueEntry[] = [
     load: () => import('./commands/device-ddi.ts'),
   },
   {
+    name: 'device boot-count',
+    summary: 'for boot scripts: count a boot that is not confirmed yet',
+    load: () => import('./commands/device-boot-count.ts'),
+  },
+  {
     name: 'device status',
     summary: 'what runs here and why it waits',
     load: () => import('./commands/device-status.ts'),

@@ -213,6 +213,7 @@ async function assemble(
       groups: options.group,
       networkVersion: networkFile.version,
       policy: policyOf(options, device.parseTimeWindow),
+      hooksFolder: options.hooks,
       ...(options.giveUpAfter === undefined ? {} : { giveUpAfterMs: options.giveUpAfter }),
     },
   )

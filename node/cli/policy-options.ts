@@ -16,6 +16,10 @@ export const policyOptions = {
   ),
   mainsOnly: flag('--mains-only', 'neither on battery'),
   avoidMetered: flag('--avoid-metered', 'no download while --metered-command says so'),
+  hooks: text(
+    '--hooks DIR',
+    'programs that are run at each step: before-download, after-download, before-switch, …',
+  ),
   meteredCommand: text('--metered-command CMD', '0 means that the link costs by the byte'),
 }
 
@@ -26,6 +30,7 @@ export interface PolicyValues {
   readonly mainsOnly: boolean
   readonly avoidMetered: boolean
   readonly meteredCommand: string | undefined
+  readonly hooks: string | undefined
 }
 
 /** Throws `misuse` for windows that cannot be read, and for a policy that could not be held. */

@@ -34,6 +34,8 @@ export interface DeviceNeeds {
   readonly log: Log
   /** Of the device, for `DeviceOptions.policy`. */
   readonly conditions: Conditions
+  /** The UUID of this boot; the system's when left out. */
+  readonly bootId?: () => Promise<string | undefined>
   readonly onEvent?: (event: DeviceEvent) => void
 }
 
@@ -50,6 +52,8 @@ export interface DeviceOptions {
   readonly networkVersion?: number
   /** What the owner has set; left out: at any time. */
   readonly policy?: UpdatePolicy
+  /** Programs that are run before and after each step, see hooks.ts. */
+  readonly hooksFolder?: string | undefined
   /** As in `FetchOptions` of exchange. */
   readonly giveUpAfterMs?: number
 }

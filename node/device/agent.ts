@@ -1,10 +1,12 @@
 import { asError } from '../base/index.ts'
 import type { DeviceAgent, DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
+import { systemBootId } from './boots.ts'
 import { createCredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import { createFetchPins } from './fetch-pins.ts'
 import { createLoop } from './loop.ts'
 import { setbackOf } from './reasons.ts'
+import { createHooks } from './hooks.ts'
 import { createPolicyGuard } from './policy/policy.ts'
 import { createReporter } from './reporter.ts'
 import { createRolloutGuard } from './rollout-guard.ts'
@@ -29,7 +31,13 @@ export async function createDeviceAgent(
   const pins = createFetchPins(needs.storage)
   const guard = createRolloutGuard({ ...needs, state, emit }, options)
   const policy = createPolicyGuard(needs, options.policy ?? {})
-  const parts = { ...needs, state, reporter, credentials, pins, guard, policy, emit }
+  const hooks = createHooks(
+    { clock, log, installedVersion: () => state.now.installed?.version ?? '' },
+    { folder: options.hooksFolder },
+  )
+  const bootId = needs.bootId ?? systemBootId
+  const shared = { ...needs, state, reporter, credentials, pins, guard }
+  const parts = { ...shared, policy, hooks, bootId, emit }
   const settler = createSettler(parts, options)
   const round = createRound({ ...parts, settler }, options)
 

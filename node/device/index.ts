@@ -28,6 +28,7 @@
  */
 export { createDeviceAgent } from './agent.ts'
 export type { DeviceAgent, DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
+export { type BootCount, countThisBoot } from './boots.ts'
 export {
   type Enrolled,
   enrollDevice,

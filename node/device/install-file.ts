@@ -7,6 +7,7 @@ import {
   unwrapCheckedReleaseKey,
 } from '../firmware/index.ts'
 import type { DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
+import { systemBootId } from './boots.ts'
 import { type CarFile, incomplete, openCarFile } from './car-file.ts'
 import { forgetCredentials } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
@@ -90,6 +91,7 @@ function assemble(needs: FileInstallNeeds, state: StateFile, options: FileInstal
   const parts = {
     ...needs,
     state,
+    bootId: systemBootId,
     pins: createFetchPins(needs.storage),
     credentials: { clear: () => forgetCredentials({ folder }) },
     reporter: {

@@ -76,3 +76,7 @@ export const ORDERS_REMEMBERED = 24
 export const POLICY_CHECK_EVERY_MS = 15_000
 /** A command that says whether the link is metered asks a local service. */
 export const METERED_COMMAND_WITHIN_MS = 10_000
+/** Boots of a release without a confirmation; U-Boot's documentation has the same bootlimit in its example. */
+export const BOOTS_WITHOUT_CONFIRMATION = 3
+/** A hook that says nothing for so long is ended. */
+export const HOOK_WITHIN_MS = 5 * 60_000

@@ -6,6 +6,7 @@ import type { CredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
 import { fetchRelease } from './fetch-release.ts'
+import type { Hooks } from './hooks.ts'
 import { LOOK_EVERY_MS, ROLLOUTS_FOLLOWED } from './limits.ts'
 import { type PolicyGuard, policyPause } from './policy/policy.ts'
 import { setbackOf } from './reasons.ts'
@@ -25,6 +26,7 @@ export interface RoundNeeds extends DeviceNeeds {
   readonly settler: Settler
   readonly guard: RolloutGuard
   readonly policy: PolicyGuard
+  readonly hooks: Hooks
   readonly emit: (event: DeviceEvent) => void
 }
 
@@ -159,7 +161,9 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
 
   /** Pauses, by throwing, when the owner's policy wants it. */
   const download = async (target: Target, abort: AbortOptions): Promise<void> => {
-    const hold = await needs.policy.holdsDownload()
+    const hold =
+      (await needs.policy.holdsDownload()) ??
+      (await needs.hooks.before('before-download', target, abort))
     if (hold !== undefined) throw policyPause(hold)
     const watch = needs.policy.watchDownload()
     try {
@@ -169,6 +173,7 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     } finally {
       watch.stop()
     }
+    await needs.hooks.after('after-download', target, abort)
   }
 
   const rest = async (reason: WaitReason | undefined): Promise<void> => {

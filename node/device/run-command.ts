@@ -7,22 +7,41 @@ export interface CommandResult {
   readonly timedOut: boolean
 }
 
-/**
- * Runs a line of the device's owner with `sh -c`. What it prints goes to standard error, since standard
- * output holds results only. It runs in a process group of its own, so that a time-out ends all of it.
- */
-export async function runShell(
+interface RunOptions extends AbortOptions {
+  readonly env: Readonly<Record<string, string>>
+  readonly timeoutMs: number
+}
+
+/** Runs a line of the device's owner with `sh -c`; else as `runProgram`. */
+export function runShell(
   needs: { readonly clock: Clock },
   line: string,
-  options: AbortOptions & {
-    readonly env: Readonly<Record<string, string>>
-    readonly timeoutMs: number
-  },
+  options: RunOptions,
+): Promise<CommandResult> {
+  return run(needs, ['/bin/sh', '-c', line], options)
+}
+
+/**
+ * Runs a program of the device's owner. What it prints goes to standard error, since standard output holds results
+ * only. It runs in a process group of its own, so that a time-out ends all of it.
+ */
+export function runProgram(
+  needs: { readonly clock: Clock },
+  path: string,
+  options: RunOptions,
+): Promise<CommandResult> {
+  return run(needs, [path], options)
+}
+
+async function run(
+  needs: { readonly clock: Clock },
+  [program, ...args]: readonly [string, ...string[]],
+  options: RunOptions,
 ): Promise<CommandResult> {
   options.signal?.throwIfAborted()
   // The secrets of this process are none of that command's business.
   const { IOEX_PASSPHRASE: _passphrase, IOEX_PAIRING_CODE: _code, ...inherited } = process.env
-  const child = spawn('/bin/sh', ['-c', line], {
+  const child = spawn(program, args, {
     stdio: ['ignore', 2, 2],
     env: { ...inherited, ...options.env },
     detached: true,

@@ -1,9 +1,11 @@
 import { CID } from 'multiformats/cid'
 import { type AbortOptions, asError, type Log } from '../base/index.ts'
 import type { Storage } from '../storage/index.ts'
+import { countBoot } from './boots.ts'
 import type { CredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
+import type { Hooks } from './hooks.ts'
 import type { Installer } from './installer.ts'
 import { INSTALL_ATTEMPTS } from './limits.ts'
 import type { Hold, PolicyGuard } from './policy/policy.ts'
@@ -24,6 +26,8 @@ export interface SettlerNeeds {
   readonly guard?: Pick<RolloutGuard, 'ask'>
   /** Left out likewise. */
   readonly policy?: Pick<PolicyGuard, 'holdsSwitch'>
+  readonly hooks?: Hooks
+  readonly bootId: () => Promise<string | undefined>
   readonly log: Log
   readonly emit: (event: DeviceEvent) => void
 }
@@ -74,10 +78,11 @@ export function createSettler(
     }
     emit({ name: 'switched', candidate })
     await state.save({
-      phase: { name: 'trying', candidate, totals },
+      phase: { name: 'trying', candidate, totals, bootId: await needs.bootId(), boots: 0 },
       ...reporter.with(reportOf('written', candidate, totals)),
     })
     emit({ name: 'trying', candidate })
+    await needs.hooks?.after('after-switch', candidate, abort)
   }
 
   const giveUp = async (candidate: InstalledRelease, thrown: unknown): Promise<void> => {
@@ -124,6 +129,7 @@ export function createSettler(
     })
     await needs.credentials.clear()
     emit({ name: 'confirmed', installed: candidate, totals })
+    await needs.hooks?.after('after-confirm', candidate, abort)
     return true
   }
 
@@ -143,6 +149,7 @@ export function createSettler(
     })
     await needs.credentials.clear()
     emit({ name: 'fell-back', installed })
+    await needs.hooks?.after('after-fall-back', candidate, abort)
   }
 
   /** The word may have changed while the bytes came: a hold keeps the image where it is. */
@@ -156,6 +163,10 @@ export function createSettler(
     return (await needs.guard.ask(candidate, abort)).verdict === 'install'
   }
 
+  const holdsSwitch = async (candidate: InstalledRelease, abort: AbortOptions) =>
+    (await needs.policy?.holdsSwitch()) ??
+    (await needs.hooks?.before('before-switch', candidate, abort))
+
   const settle = async (abort: AbortOptions = {}): Promise<'nothing' | 'updated' | 'fell-back'> => {
     lastTotals = undefined
     hold = undefined
@@ -168,12 +179,13 @@ export function createSettler(
         case 'written':
           if (!(await mayRun(phase.candidate, abort))) return 'nothing'
           // One that was begun before a crash is ended, or the device would stay between two releases.
-          if (phase.attempts === 0) hold = await needs.policy?.holdsSwitch()
+          if (phase.attempts === 0) hold = await holdsSwitch(phase.candidate, abort)
           if (hold !== undefined) return 'nothing'
           await install(phase, abort)
           break
         case 'trying':
-          await judge(phase, abort)
+          await countBoot(state, await needs.bootId())
+          if (state.now.phase.name === 'trying') await judge(phase, abort)
           break
         case 'falling-back':
           await fallBack(phase, abort)

@@ -43,7 +43,13 @@ const phase = z.discriminatedUnion('name', [
     totals,
   }),
   z.object({ name: z.literal('written'), candidate: installed, totals, attempts: count }),
-  z.object({ name: z.literal('trying'), candidate: installed, totals }),
+  z.object({
+    name: z.literal('trying'),
+    candidate: installed,
+    totals,
+    bootId: z.string().optional(),
+    boots: count,
+  }),
   z.object({ name: z.literal('falling-back'), candidate: installed, detail: z.string() }),
 ])
 const reason = z.enum(WAIT_REASONS)

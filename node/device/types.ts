@@ -79,6 +79,10 @@ export type Phase =
       readonly name: 'trying'
       readonly candidate: InstalledRelease
       readonly totals: FetchTotals
+      /** The boot that was counted last; undefined where boots cannot be told apart. */
+      readonly bootId?: string | undefined
+      /** Since it was switched to. */
+      readonly boots: number
     }
   /** It did not do; the one before becomes the running one again. */
   | {

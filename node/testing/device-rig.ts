@@ -74,12 +74,15 @@ export interface DeviceSettings extends InstallerOptions {
   readonly giveUpAfterMs?: number
   readonly policy?: UpdatePolicy
   readonly conditions?: Conditions
+  readonly hooksFolder?: string
   readonly onEvent?: (event: DeviceEvent) => void
   /** Changes a part on its way in. */
   readonly wrap?: (needs: DeviceNeeds) => DeviceNeeds
 }
 
 export interface RigDevice {
+  /** Where its state is kept. */
+  readonly home: string
   readonly node: RigNode
   readonly agent: DeviceAgent
   readonly slots: Slots
@@ -212,7 +215,7 @@ export async function createRigDevice(
       settings.onEvent?.(event)
     },
   }
-  const { keepBlocks, giveUpAfterMs, policy } = settings
+  const { keepBlocks, giveUpAfterMs, policy, hooksFolder } = settings
   const agent = await createDeviceAgent(settings.wrap?.(needs) ?? needs, {
     folder: home,
     vendor: enrollment.vendor,
@@ -220,8 +223,9 @@ export async function createRigDevice(
     ...(keepBlocks === undefined ? {} : { keepBlocks }),
     ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
     ...(policy === undefined ? {} : { policy }),
+    hooksFolder,
   })
-  return { node, agent, slots, enrolled, events }
+  return { home, node, agent, slots, enrolled, events }
 }
 
 /** All blocks below a root, as whoever has no key for them finds them. */

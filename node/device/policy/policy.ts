@@ -26,6 +26,7 @@ export const POLICY_WAITS = [
   'battery-low',
   'not-on-mains',
   'metered-link',
+  'hook-postponed',
 ] as const
 export type PolicyWait = (typeof POLICY_WAITS)[number]
 
