@@ -75,9 +75,9 @@ describe('a gateway', () => {
     const plain = Buffer.concat(await Array.fromAsync(readFile(opened.treeRef, get)))
     assert.ok(plain.equals(image))
 
-    await device.client.report({ root: release.id, event: 'downloading', progress: 40 })
-    await device.client.report({ root: release.id, event: 'written' })
-    await device.client.report({
+    await device.client.progress({ root: release.id, event: 'downloading', progress: 40 })
+    await device.report({ root: release.id, event: 'written' })
+    await device.report({
       root: release.id,
       event: 'confirmed',
       sha256: release.imageSha256 ?? undefined,

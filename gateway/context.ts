@@ -12,6 +12,7 @@ import type { Metrics } from './middleware/metrics.ts'
 import type { HeldSessions } from './publishing/held-sessions.ts'
 import type { Publishing } from './publishing/types.ts'
 import type { ReleaseEvents } from './publishing/release-events.ts'
+import type { Rollouts } from './rollouts/types.ts'
 import type { Database } from './store/open.ts'
 import type { Tokens } from './store/tokens.ts'
 
@@ -52,6 +53,7 @@ export interface Parts {
   readonly node: GatewayNode
   readonly sessions: HeldSessions
   readonly publishing: Publishing
+  readonly rollouts: Rollouts
   readonly releaseEvents: ReleaseEvents
   readonly metrics: Metrics
   readonly limiters: Limiters

@@ -20,6 +20,7 @@ import { createMetrics } from './middleware/metrics.ts'
 import { createHeldSessions } from './publishing/held-sessions.ts'
 import { createPublishing } from './publishing/publishing.ts'
 import { createReleaseEvents } from './publishing/release-events.ts'
+import { createRollouts } from './rollouts/rollouts.ts'
 import type { Store } from './store/open.ts'
 import { createTokens, type Tokens } from './store/tokens.ts'
 
@@ -62,10 +63,12 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
     metrics: createMetrics(needs),
   }
   const publishing = createPublishing(shared)
+  const rollouts = createRollouts(shared)
   const parts: Parts = {
     ...shared,
     tokens,
     publishing,
+    rollouts,
     limiters: {
       anonymous: scaled(RATE_ANONYMOUS),
       token: scaled(RATE_TOKEN),
@@ -77,9 +80,13 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
   return {
     app: createApp(parts),
     tokens,
-    start: () => publishing.start(),
+    async start() {
+      await publishing.start()
+      rollouts.start()
+    },
     async stop() {
       shared.releaseEvents.stop()
+      await rollouts.stop()
       await publishing.stop()
     },
   }

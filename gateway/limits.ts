@@ -92,3 +92,10 @@ export const RECEIPT_FEED_MAX_ITEMS = 1_000
 export const SMALL_BODY_MAX_BYTES = 64 * KIB
 /** After SIGTERM, requests that run get so long to end. */
 export const SHUTDOWN_GRACE_MS = 10_000
+
+/** What devices that do not hear of a hold may go on by; orders are signed anew at half of it. */
+export const ROLLOUT_ORDER_LIFETIME_S = 6 * 60 * 60
+/** Orders are looked over so often: whether one is to be renewed, or a phase's time has come. */
+export const ROLLOUT_TICK_MS = 60_000
+/** Reports of one device that are kept, the newest: ten years of weekly updates. */
+export const REPORTS_KEPT_PER_DEVICE = 1_000

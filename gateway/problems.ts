@@ -30,6 +30,13 @@ export const PROBLEMS = {
   'code-refused': [404, 'The code is not valid'],
   'proof-invalid': [422, 'The signature does not fit'],
   'device-of-another-vendor': [409, 'The device is enrolled elsewhere'],
+  'report-forged': [422, 'The report is not signed by this device'],
+  'report-body-changed': [422, 'The report is not the one that was signed'],
+  'report-gap': [409, 'Reports of this device are missing'],
+  'report-forked': [409, 'The report does not follow the ones that are here'],
+  'rollout-invalid': [422, 'The rollout is not the one that the vendor signed'],
+  'rollout-exists': [409, 'The release has a rollout'],
+  'rollout-state-wrong': [409, 'The rollout is not where this can be done'],
   'seed-unknown': [403, 'Only seeds of the network file may say where they are'],
   'record-outdated': [409, 'A newer record is here'],
   'epoch-not-next': [409, 'The epoch is not the next one'],
@@ -50,6 +57,7 @@ export type ProblemCode = keyof typeof PROBLEMS
 export class ProblemError extends IoexError<ProblemCode> {
   readonly errors: Problem['errors']
   readonly headers: Readonly<Record<string, string>>
+  readonly chain: Problem['chain']
 
   constructor(
     code: ProblemCode,
@@ -57,6 +65,7 @@ export class ProblemError extends IoexError<ProblemCode> {
     details: {
       readonly fix?: string
       readonly errors?: Problem['errors']
+      readonly chain?: Problem['chain']
       readonly headers?: Readonly<Record<string, string>>
       readonly cause?: unknown
     } = {},
@@ -68,6 +77,7 @@ export class ProblemError extends IoexError<ProblemCode> {
     })
     this.name = 'ProblemError'
     this.errors = details.errors
+    this.chain = details.chain
     this.headers = details.headers ?? {}
   }
 }
@@ -82,6 +92,7 @@ export function problemOf(error: ProblemError, instance: string): Problem {
     detail: error.message,
     ...(error.fix === undefined ? {} : { fix: error.fix }),
     ...(error.errors === undefined ? {} : { errors: error.errors }),
+    ...(error.chain === undefined ? {} : { chain: error.chain }),
     instance,
   }
 }

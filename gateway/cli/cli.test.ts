@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile as readTextFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -11,7 +11,7 @@ import { readFile } from '@ioex/node/chunks'
 import { openRelease, unwrapReleaseKey } from '@ioex/node/firmware'
 import type { CID } from 'multiformats/cid'
 import { type Listener, listen } from '../listen.ts'
-import { startGateway, type TestGateway } from '../testing/start-gateway.ts'
+import { startGateway, type TestGateway, type TestVendor } from '../testing/start-gateway.ts'
 
 const MIB = 1024 * 1024
 let rig: TestGateway
@@ -142,6 +142,31 @@ describe('publishing with keys of the vendor’s own', () => {
         ['1.0.0', 'superseded'],
       ],
     )
+  })
+
+  test('signs the policy of a rollout, which the gateway then begins and pauses', async () => {
+    const { vendor, token } = JSON.parse(
+      await readTextFile(join(folder, 'home', 'vendor', 'vendor.json'), 'utf8'),
+    ) as TestVendor
+    for (let n = 0; n < 12; n++) await rig.enroll({ vendor, token })
+    const plan = join(folder, 'rollout.json')
+    const phases = [
+      { percent: 50, minSample: 2, minSuccessPercent: 50 },
+      { percent: 100, minSample: 2 },
+    ]
+    await writeFile(plan, JSON.stringify({ phases, rollbackTo: '1.1.0' }))
+    const path = join(folder, 'app.bin')
+    await writeFile(path, randomBytes(2_000))
+    const what = ['publish', path, '--model', 'pump', '--version', '1.2.0', '--rollout', plan]
+    const published = await ioex('firmware', ...what)
+    assert.equal(published.code, 0, JSON.stringify(published.json))
+    const id = published.json['id'] as string
+    const shown = await ioex('firmware', 'rollout', 'show', id)
+    assert.deepEqual([shown.json['status'], shown.json['phase']], ['running', 0])
+    const paused = await ioex('firmware', 'rollout', 'pause', id)
+    assert.equal(paused.json['status'], 'held')
+    const odd = await ioex('firmware', 'rollout', 'widen', id)
+    assert.equal(odd.code, 2)
   })
 
   test('says in JSON what is missing', async () => {

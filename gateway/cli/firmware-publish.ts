@@ -1,8 +1,15 @@
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import { ApiError, type Release, ReleaseSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
+import {
+  ApiError,
+  type Release,
+  ReleaseSchema,
+  type RolloutPlan,
+  RolloutPlanSchema,
+  UploadSchema,
+} from '@ioex/node/api'
+import { asError, systemRandom } from '@ioex/node/base'
 import {
   argument,
   defineCommand,
@@ -30,6 +37,7 @@ export const command = defineCommand({
     model: required(text('--model M', 'what kind of device it is for')),
     version: required(text('--version V', 'given once and never again')),
     notes: text('--notes TEXT', 'what changed'),
+    rollout: text('--rollout FILE', 'phases, and the version to go back to, as JSON'),
   },
   next: 'ioex firmware status',
   async run({ args, options, say, system, signal }) {
@@ -43,6 +51,7 @@ export const command = defineCommand({
       model: options.model,
       version: options.version,
       notes: options.notes ?? '',
+      rollout: options.rollout === undefined ? undefined : await planFrom(options.rollout),
     }
     const http = callerOf(system, settings)
     const release =
@@ -61,6 +70,19 @@ export const command = defineCommand({
     return undefined
   },
 })
+
+async function planFrom(file: string): Promise<RolloutPlan> {
+  const json = await readFile(file, 'utf8')
+  try {
+    return RolloutPlanSchema.parse(JSON.parse(json))
+  } catch (thrown) {
+    throw misuse(
+      'rollout-invalid',
+      `${file} is no rollout: ${asError(thrown).message.slice(0, 500)}`,
+      'Write {"phases": [{"percent": 1, "minSample": 20}, …], "rollbackTo": "1.4.0"}.',
+    )
+  }
+}
 
 /** When the gateway has let go of an earlier release, what was counted on from there is packed anew. */
 async function publishOwn(
@@ -97,11 +119,20 @@ async function publishPlain(
   })
   const bytes = Readable.toWeb(createReadStream(source.file)) as ReadableStream<Uint8Array>
   try {
-    return await http.json(
+    const { model, version, notes, rollout } = source
+    const { upload } = await http.json(
       {
         method: 'POST',
-        path: `/v1/vendors/${vendor}/releases`,
-        query: { model: source.model, version: source.version, notes: source.notes },
+        path: `/v1/vendors/${vendor}/uploads`,
+        json: { model, version, notes, rollout },
+        signal,
+      },
+      UploadSchema,
+    )
+    return await http.json(
+      {
+        method: 'PUT',
+        path: `/v1/uploads/${upload}`,
         body: { stream: bytes.pipeThrough(counted), type: 'application/octet-stream' },
         timeoutMs: UPLOAD_TIMEOUT_MS,
         signal,

@@ -18,6 +18,11 @@ await runAsBin({
       load: () => import('./firmware-status.ts'),
     },
     {
+      name: 'rollout',
+      summary: 'see, pause, resume, approve or end rollouts',
+      load: () => import('./firmware-rollout.ts'),
+    },
+    {
       name: 'export',
       summary: 'put a release into one file, for devices without a network',
       load: () => import('./firmware-export.ts'),

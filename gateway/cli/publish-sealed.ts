@@ -15,6 +15,8 @@ import {
   RecipientPageSchema,
   type Release,
   ReleaseSchema,
+  type RolloutPlan,
+  RolloutSchema,
   VendorSchema,
 } from '@ioex/node/api'
 import { MIB, type Clock } from '@ioex/node/base'
@@ -29,6 +31,8 @@ import {
   type PackedRelease,
   packRelease,
   releaseKeyHash,
+  releasesOf,
+  rolloutOfPlan,
   wrapReleaseKey,
 } from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
@@ -58,6 +62,7 @@ export interface ImageSource {
   readonly model: string
   readonly version: string
   readonly notes: string
+  readonly rollout?: RolloutPlan | undefined
 }
 
 interface Wrap {
@@ -92,6 +97,16 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
       query: { model: source.model },
     })
     const targets = createTufSigner(await home.secret('tuf-targets'))
+    const planned =
+      source.rollout === undefined
+        ? undefined
+        : rolloutOfPlan(source.rollout, {
+            root: packed.root,
+            orderKey: vendor.onlineTufKey,
+            earlier: releasesOf(metadata, source.model),
+            fleet: wraps.flatMap(({ devices }) => devices as EvmAddress[]),
+            nowMs: clock.nowMs(),
+          })
     const signed = addRelease(
       metadata,
       {
@@ -102,6 +117,7 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
         releaseKeyHash: releaseKeyHash(packed.releaseKey),
         deltas: deltas.map(({ target }) => target),
         announceSigner: vendor.announceSigner,
+        ...(planned === undefined ? {} : { rollout: planned.policy }),
       },
       { targets: [targets], line: [targets] },
       { nowMs: clock.nowMs() },
@@ -125,6 +141,10 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
     await home.saveMetadata(signed.metadata)
     await home.saveKnownChunks(source.model, known.encode())
     await sendWraps(needs, root, wraps.slice(WRAPS_AT_ONCE))
+    if (planned !== undefined && source.rollout !== undefined) {
+      const { approval } = source.rollout
+      await beginRollout(needs, { release: root, witnesses: planned.witnesses, approval })
+    }
     return release
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -213,6 +233,10 @@ async function sendCar(
   } finally {
     progress.stop()
   }
+}
+
+async function beginRollout({ http, signal }: Needs, json: object): Promise<void> {
+  await http.json({ method: 'POST', path: '/v1/rollouts', json, signal }, RolloutSchema)
 }
 
 /** A wrap for each page of recipients, which is a cohort. */

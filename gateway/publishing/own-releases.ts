@@ -65,6 +65,7 @@ export function createOwnReleases(parts: Parts): OwnReleases {
         model: '',
         version: '',
         notes: '',
+        rollout_plan: null,
         created_ms: clock.nowMs(),
         session: sessionRoot.toString(),
         kind: 'blocks',
@@ -146,6 +147,8 @@ export function createOwnReleases(parts: Parts): OwnReleases {
         release_key_hash: target.releaseKeyHash,
         deltas: JSON.stringify(deltas),
         pending_metadata: JSON.stringify(what.metadata),
+        // The vendor's own metadata has the policy.
+        rollout_plan: null,
       }
       try {
         await db.transaction().execute(async (transaction) => {

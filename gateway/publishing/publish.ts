@@ -1,6 +1,7 @@
 import { CID } from 'multiformats/cid'
 import type { EvmAddress } from '@ioex/node/identity'
 import type { Parts } from '../context.ts'
+import { storeRollout } from '../store/rollouts.ts'
 import type { ReleaseRow } from '../store/tables.ts'
 import { unpinDeltas } from './deltas.ts'
 import { pinOwnerOf } from './pin-names.ts'
@@ -22,7 +23,7 @@ export async function publish(needs: Needs, release: ReleaseRow): Promise<Releas
     .where('state', '=', 'published')
     .execute()
   const nowMs = clock.nowMs()
-  await createTufRepository(needs).addRelease(release, async (transaction, sequence) => {
+  await createTufRepository(needs).addRelease(release, async (transaction, sequence, rollout) => {
     await transaction
       .updateTable('releases')
       .set({ state: 'superseded' })
@@ -35,6 +36,7 @@ export async function publish(needs: Needs, release: ReleaseRow): Promise<Releas
       .set({ state: 'published', published_ms: nowMs, pending_metadata: null, sequence })
       .where('id', '=', release.id)
       .execute()
+    if (rollout !== undefined) await storeRollout(transaction, release, rollout, nowMs)
   })
   needs.metrics.releasesPublished.inc()
   for (const { id } of superseded) needs.releaseEvents.changed(id)
@@ -47,8 +49,9 @@ export async function publish(needs: Needs, release: ReleaseRow): Promise<Releas
     .executeTakeFirstOrThrow()
 }
 
-async function announce(
-  { node, log }: Needs,
+/** Also what tells devices that a rollout has something to say. */
+export async function announce(
+  { node, log }: Pick<Needs, 'node' | 'log'>,
   release: ReleaseRow,
   issuedAtMs: number,
 ): Promise<void> {

@@ -35,7 +35,7 @@ import type { NewUpload, Publishing } from './types.ts'
 import { createUploadTrackers, type UploadTracker } from './upload-progress.ts'
 import { wrapForAll } from './wraps.ts'
 
-type Needs = Omit<Parts, 'publishing' | 'limiters' | 'tokens' | 'vault'>
+type Needs = Omit<Parts, 'publishing' | 'rollouts' | 'limiters' | 'tokens' | 'vault'>
 
 export function createPublishing(needs: Needs): Publishing {
   const { db, clock, node, options, log } = needs
@@ -207,6 +207,7 @@ export function createPublishing(needs: Needs): Publishing {
           release_key_hash: releaseKeyHash(packed.releaseKey),
           deltas: JSON.stringify(deltas),
           pending_metadata: null,
+          rollout_plan: upload.rollout_plan,
         }
         await transaction.insertInto('releases').values(row).execute()
         await needs.keys.put(transaction, row.vendor, `release-key/${root}`, packed.releaseKey)
@@ -235,7 +236,7 @@ export function createPublishing(needs: Needs): Publishing {
   const publishing: Publishing = {
     trackers,
     async open(what) {
-      const { vendor, model, version, notes } = what
+      const { vendor, model, version, notes, rollout } = what
       const owner = await db
         .selectFrom('vendors')
         .select('custody')
@@ -265,6 +266,7 @@ export function createPublishing(needs: Needs): Publishing {
         model,
         version,
         notes,
+        rollout_plan: rollout === undefined ? null : JSON.stringify(rollout),
         created_ms: clock.nowMs(),
         session: sessionCid(`upload ${id}`).toString(),
         kind: 'image',

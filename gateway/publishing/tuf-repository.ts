@@ -3,9 +3,12 @@
  * is one transaction together with the release rows it is about. What the vendor signs comes from the vault
  * (managed) or from the vendor (own keys); snapshot and timestamp are signed here.
  */
+import { type RolloutPlan, RolloutPlanSchema } from '@ioex/node/api'
 import {
   acceptVendorMetadata,
   addRelease,
+  releasesOf,
+  rolloutOfPlan,
   createTufSigner,
   createVendorMetadata,
   DEFAULT_LIFETIMES,
@@ -23,6 +26,7 @@ import {
   type VendorMetadata,
 } from '@ioex/node/firmware'
 import { fromUtf8 } from '@ioex/node/base'
+import type { EvmAddress } from '@ioex/node/identity'
 import { CID } from 'multiformats/cid'
 import type { Parts } from '../context.ts'
 import { ProblemError } from '../problems.ts'
@@ -37,13 +41,20 @@ type Needs = Pick<Parts, 'db' | 'keys' | 'clock' | 'node' | 'log'>
 /** Older versions of a file that are kept: a client that read the timestamp before may still ask for them. */
 const VERSIONS_KEPT = 8
 
+/** What a managed vendor's plan has become for one release. */
+type PlannedRollout = ReturnType<typeof rolloutOfPlan> & Pick<RolloutPlan, 'approval'>
+
 export interface TufRepository {
   /** Root, empty targets, snapshot and timestamp of a managed vendor that is being made. */
   createManaged(vendor: string, db: Database): Promise<void>
   /** Names a release as the newest of its model; `alongside` runs in the same transaction. */
   addRelease(
     release: ReleaseRow,
-    alongside: (db: Database, sequence: number) => Promise<void>,
+    alongside: (
+      db: Database,
+      sequence: number,
+      rollout: PlannedRollout | undefined,
+    ) => Promise<void>,
   ): Promise<void>
   /** Checks what a vendor signed for a release, without storing it. */
   check(vendor: string, uploaded: UploadedMetadata): Promise<readonly ReleaseTarget[]>
@@ -150,8 +161,10 @@ export function createTufRepository(needs: Needs): TufRepository {
   /** A managed release, signed with the keys in the vault. */
   const signManaged = async (release: ReleaseRow) => {
     const targets = [await signerFrom(release.vendor, 'tuf-targets')]
+    const before = await current(release.vendor)
+    const rollout = await plannedFor(release, before)
     const { metadata, target } = addRelease(
-      await current(release.vendor),
+      before,
       {
         model: release.model,
         version: release.version,
@@ -160,11 +173,34 @@ export function createTufRepository(needs: Needs): TufRepository {
         releaseKeyHash: release.release_key_hash as `0x${string}`,
         deltas: deltaTargets(release),
         announceSigner: node.identity.evmAddress,
+        ...(rollout === undefined ? {} : { rollout: rollout.policy }),
       },
       { targets, line: targets },
       time(),
     )
-    return { metadata, sequence: target.sequence }
+    return { metadata, sequence: target.sequence, rollout }
+  }
+
+  const plannedFor = async (
+    release: ReleaseRow,
+    before: OfflineMetadata,
+  ): Promise<PlannedRollout | undefined> => {
+    if (release.rollout_plan === null) return undefined
+    const plan = RolloutPlanSchema.parse(JSON.parse(release.rollout_plan))
+    const devices = await db
+      .selectFrom('devices')
+      .select('id')
+      .where('vendor', '=', release.vendor)
+      .where('model', '=', release.model)
+      .execute()
+    const planned = rolloutOfPlan(plan, {
+      root: CID.parse(release.id),
+      orderKey: (await onlineKeyOf(release.vendor)).publicKey,
+      earlier: releasesOf(before, release.model),
+      fleet: devices.map(({ id }) => id as EvmAddress),
+      nowMs: clock.nowMs(),
+    })
+    return { ...planned, approval: plan.approval }
   }
 
   /** What the vendor signed for it, checked against what the repository has by now. */
@@ -173,7 +209,7 @@ export function createTufRepository(needs: Needs): TufRepository {
     const { metadata, added } = await accepted(release.vendor, uploaded)
     const [target] = added
     if (target === undefined) throw new ProblemError('tuf-invalid', 'it adds no release')
-    return { metadata, sequence: target.sequence }
+    return { metadata, sequence: target.sequence, rollout: undefined }
   }
 
   const renew = async (vendor: string) => {
@@ -228,10 +264,12 @@ export function createTufRepository(needs: Needs): TufRepository {
     },
     async addRelease(release, alongside) {
       const isOwn = release.pending_metadata !== null
-      const { metadata, sequence } = await (isOwn ? signOwn(release) : signManaged(release))
+      const { metadata, sequence, rollout } = await (isOwn
+        ? signOwn(release)
+        : signManaged(release))
       const before = await current(release.vendor)
       await store(release.vendor, { ...before, ...metadata }, (transaction) =>
-        alongside(transaction, sequence),
+        alongside(transaction, sequence, rollout),
       )
     },
     async check(vendor, uploaded) {

@@ -1,3 +1,4 @@
+import type { RolloutPlan } from '@ioex/node/api'
 import type { ReleaseRow, UploadRow } from '../store/tables.ts'
 import type { Body } from './body-source.ts'
 import type { UploadTrackers } from './upload-progress.ts'
@@ -7,6 +8,7 @@ export interface NewUpload {
   readonly model: string
   readonly version: string
   readonly notes: string
+  readonly rollout?: RolloutPlan | undefined
 }
 
 export interface Publishing {

@@ -3,12 +3,14 @@ import { addressRoutes } from './addresses.ts'
 import { createAppPart } from './app-part.ts'
 import { billingRoutes } from './billing.ts'
 import { deviceCallRoutes } from './device-calls.ts'
+import { deviceReportRoutes } from './device-reports.ts'
 import { deviceRoutes } from './devices.ts'
 import { enrollmentRoutes } from './enrollments.ts'
 import { ipfsRoutes } from './ipfs.ts'
 import { networkRoutes } from './network.ts'
 import { ownReleaseRoutes } from './own-releases.ts'
 import { receiptRoutes } from './receipts.ts'
+import { rolloutRoutes } from './rollouts.ts'
 import { releaseRoutes } from './releases.ts'
 import { systemRoutes } from './system.ts'
 import { tokenRoutes } from './tokens.ts'
@@ -26,8 +28,10 @@ export function routesOf(parts: Parts) {
     .route('/', releaseRoutes(parts))
     .route('/', ownReleaseRoutes(parts))
     .route('/', addressRoutes(parts))
+    .route('/', rolloutRoutes(parts))
     .route('/', enrollmentRoutes(parts))
     .route('/', deviceCallRoutes(parts))
+    .route('/', deviceReportRoutes(parts))
     .route('/', deviceRoutes(parts))
     .route('/', receiptRoutes(parts))
     .route('/', billingRoutes(parts))

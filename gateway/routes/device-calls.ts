@@ -4,7 +4,6 @@ import {
   CheckInSchema,
   CidSchema,
   GrantRequestSchema,
-  ReportSchema,
   SignedGrantSchema,
 } from '@ioex/node/api'
 import type { Parts } from '../context.ts'
@@ -13,9 +12,7 @@ import { DEVICE_POLL_S } from '../limits.ts'
 import { ProblemError } from '../problems.ts'
 import { grantable, issueGrant } from '../publishing/grants.ts'
 import { wrapFor } from '../publishing/wraps.ts'
-import { addDeviceEvent } from '../store/devices.ts'
 import { latestPublished } from '../store/releases.ts'
-import type { DeviceRow } from '../store/tables.ts'
 import { createAppPart } from './app-part.ts'
 import { answers, jsonBody, refusals } from './described.ts'
 
@@ -55,17 +52,8 @@ const key = createRoute({
     ...refusals(['not-found', 'release-key-missing', 'release-withdrawn']),
   },
 })
-const report = createRoute({
-  method: 'post',
-  path: '/v1/devices/me/reports',
-  summary: 'Device: say what became of a release',
-  ...forDevice,
-  request: { body: jsonBody(ReportSchema) },
-  responses: answers(200, z.object({ stored: z.boolean() }), 'noted', ['not-found']),
-})
-
 export function deviceCallRoutes(parts: Parts) {
-  const { db, clock, node, releaseEvents } = parts
+  const { db, clock, node } = parts
   return createAppPart()
     .openapi(checkIn, async (c) => {
       const { device } = deviceIn(c)
@@ -102,67 +90,6 @@ export function deviceCallRoutes(parts: Parts) {
       return new Response(new Uint8Array(wrap), {
         headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' },
       })
-    })
-    .openapi(report, async (c) => {
-      const { device, vendor } = deviceIn(c)
-      const word = c.req.valid('json')
-      const release = await db
-        .selectFrom('releases')
-        .select(['id', 'version'])
-        .where('id', '=', word.root)
-        .where('vendor', '=', vendor)
-        .executeTakeFirst()
-      if (release === undefined) {
-        throw new ProblemError('not-found', `there is no release ${word.root} of this vendor`, {
-          fix: 'Report about releases of the vendor that the device is enrolled with.',
-        })
-      }
-      const nowMs = clock.nowMs()
-      const percent = word.event === 'downloading' ? (word.progress ?? null) : null
-      await db.transaction().execute(async (transaction) => {
-        const before = await transaction
-          .selectFrom('devices')
-          .select(['state', 'target'])
-          .where('id', '=', device)
-          .executeTakeFirst()
-        if (before === undefined) throw deviceGone()
-        const runs: Partial<DeviceRow> =
-          word.event === 'confirmed'
-            ? { running_version: release.version, running_root: release.id }
-            : {}
-        await transaction
-          .updateTable('devices')
-          .set({
-            state: word.event,
-            target: release.id,
-            percent,
-            reason: word.detail ?? null,
-            seen_ms: nowMs,
-            ...runs,
-          })
-          .where('id', '=', device)
-          .execute()
-        // Moving bytes is not an event: a row for each step would fill the history of a fleet.
-        if (
-          word.event === 'downloading' &&
-          before.state === 'downloading' &&
-          before.target === release.id
-        ) {
-          return
-        }
-        await addDeviceEvent(transaction, {
-          device,
-          at_ms: nowMs,
-          event: word.event,
-          release: release.id,
-          detail: word.detail ?? null,
-          sha256: word.sha256 ?? null,
-          fetched_bytes: word.fetchedBytes ?? null,
-          sources: JSON.stringify(word.sources ?? []),
-        })
-      })
-      releaseEvents.changed(release.id, { device, event: word.event, atMs: nowMs, percent })
-      return c.json({ stored: true }, 200)
     })
 }
 

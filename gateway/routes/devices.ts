@@ -109,6 +109,8 @@ export function deviceRoutes({ db }: Parts) {
         await transaction.deleteFrom('tokens').where('device', '=', row.id).execute()
         await transaction.deleteFrom('wrap_members').where('device', '=', row.id).execute()
         await transaction.deleteFrom('device_events').where('device', '=', row.id).execute()
+        await transaction.deleteFrom('device_reports').where('device', '=', row.id).execute()
+        await transaction.deleteFrom('rollout_devices').where('device', '=', row.id).execute()
         await transaction.deleteFrom('devices').where('id', '=', row.id).execute()
       })
       return c.json({ removed: row.id }, 200)

@@ -1,3 +1,4 @@
+import { EMPTY_CHAIN } from '@ioex/node/firmware'
 import { createRoute, z } from '@hono/zod-openapi'
 import {
   ENROLLMENT_ALPHABET,
@@ -116,7 +117,14 @@ export function enrollmentRoutes(parts: Parts) {
         }
         await transaction
           .insertInto('devices')
-          .values({ id: device, vendor, grant_serial: 0, ...enrolled })
+          .values({
+            id: device,
+            vendor,
+            grant_serial: 0,
+            chain_seq: 0,
+            chain_head: EMPTY_CHAIN.head,
+            ...enrolled,
+          })
           .onConflict((conflict) => conflict.column('id').doUpdateSet(enrolled))
           .execute()
         // A device that enrols again has lost its token, or it was taken: the old one ends here.

@@ -98,8 +98,8 @@ export function uploadRoutes(parts: Parts) {
   return createAppPart()
     .openapi(create, async (c) => {
       const vendor = vendorOf(c, c.req.valid('param').vendor)
-      const { model, version, notes } = c.req.valid('json')
-      const row = await publishing.open({ vendor, model, version, notes })
+      const { model, version, notes, rollout } = c.req.valid('json')
+      const row = await publishing.open({ vendor, model, version, notes, rollout })
       for (const id of owners.keys())
         if (publishing.trackers.get(id) === undefined) owners.delete(id)
       owners.set(row.id, vendor)

@@ -45,6 +45,7 @@ async function first(db: Kysely<unknown>, engine: Engine): Promise<void> {
     .addColumn('notes', 'text', (column) => column.notNull())
     .addColumn('created_ms', 'bigint', (column) => column.notNull())
     .addColumn('session', 'text', (column) => column.notNull())
+    .addColumn('rollout_plan', 'text')
     .addColumn('kind', 'text', (column) => column.notNull())
     .execute()
   await schema
@@ -68,6 +69,7 @@ async function first(db: Kysely<unknown>, engine: Engine): Promise<void> {
     .addColumn('release_key_hash', 'text', (column) => column.notNull())
     .addColumn('deltas', 'text', (column) => column.notNull())
     .addColumn('pending_metadata', 'text')
+    .addColumn('rollout_plan', 'text')
     .addUniqueConstraint('releases_version', ['vendor', 'model', 'version'])
     .addUniqueConstraint('releases_sequence', ['vendor', 'model', 'sequence'])
     .execute()
@@ -91,6 +93,53 @@ async function first(db: Kysely<unknown>, engine: Engine): Promise<void> {
     .execute()
   await devicesAndTokens(db, engine)
   await networkAndMoney(db)
+  await rolloutsAndReports(db)
+}
+
+async function rolloutsAndReports({ schema }: Kysely<unknown>): Promise<void> {
+  await schema
+    .createTable('device_reports')
+    .addColumn('device', 'text', (column) => column.notNull().references('devices.id'))
+    .addColumn('seq', 'bigint', (column) => column.notNull())
+    .addColumn('prev', 'text', (column) => column.notNull())
+    .addColumn('root', 'text', (column) => column.notNull())
+    .addColumn('event', 'text', (column) => column.notNull())
+    .addColumn('at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('signature', 'text', (column) => column.notNull())
+    .addColumn('report', 'text')
+    .addPrimaryKeyConstraint('device_reports_pk', ['device', 'seq'])
+    .execute()
+  await schema
+    .createTable('rollouts')
+    .addColumn('release', 'text', (column) => column.primaryKey().references('releases.id'))
+    .addColumn('vendor', 'text', (column) => column.notNull().references('vendors.id'))
+    .addColumn('policy', 'text', (column) => column.notNull())
+    .addColumn('witnesses', 'text', (column) => column.notNull())
+    .addColumn('approval', 'text', (column) => column.notNull())
+    .addColumn('status', 'text', (column) => column.notNull())
+    .addColumn('phase', 'bigint', (column) => column.notNull())
+    .addColumn('order_version', 'bigint', (column) => column.notNull())
+    .addColumn('order_json', 'text')
+    .addColumn('order_expires_s', 'bigint', (column) => column.notNull())
+    .addColumn('changed_ms', 'bigint', (column) => column.notNull())
+    .execute()
+  await schema
+    .createIndex('rollouts_of_vendor')
+    .on('rollouts')
+    .columns(['vendor', 'changed_ms'])
+    .execute()
+  await schema
+    .createTable('rollout_devices')
+    .addColumn('release', 'text', (column) => column.notNull().references('rollouts.release'))
+    .addColumn('device', 'text', (column) => column.notNull().references('devices.id'))
+    .addColumn('phase', 'bigint', (column) => column.notNull())
+    .addColumn('seq', 'bigint', (column) => column.notNull())
+    .addColumn('is_well', 'bigint', (column) => column.notNull())
+    .addColumn('is_witness', 'bigint', (column) => column.notNull())
+    .addColumn('is_set_aside', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('rollout_devices_pk', ['release', 'device'])
+    .execute()
 }
 
 async function devicesAndTokens({ schema }: Kysely<unknown>, engine: Engine): Promise<void> {
@@ -131,6 +180,8 @@ async function devicesAndTokens({ schema }: Kysely<unknown>, engine: Engine): Pr
     .addColumn('enrolled_ms', 'bigint', (column) => column.notNull())
     .addColumn('seen_ms', 'bigint')
     .addColumn('grant_serial', 'bigint', (column) => column.notNull())
+    .addColumn('chain_seq', 'bigint', (column) => column.notNull())
+    .addColumn('chain_head', 'text', (column) => column.notNull())
     .execute()
   await schema
     .createIndex('devices_of_model')

@@ -28,7 +28,7 @@ function behavesTheSame(rigOf: () => TestGateway): void {
       })
       await device.client.sendReceipts([{ grant, receipt }])
     }
-    await device.client.report({ root: release.id, event: 'confirmed', fetchedBytes: 300_001 })
+    await device.report({ root: release.id, event: 'confirmed', fetchedBytes: 300_001 })
     const billing = await rig.call<{ unsettledGas18: string; unsettledBytes: string }>(
       'GET',
       '/v1/billing',

@@ -3,7 +3,7 @@
  * whole numbers that may pass 2^53 and everything structured (JSON) are text; bytes are blobs.
  */
 import type { Generated } from 'kysely'
-import type { DEVICE_STATES, ReleaseState } from '@ioex/node/api'
+import type { DEVICE_STATES, ReleaseState, RolloutStatus } from '@ioex/node/api'
 
 export type Engine = 'sqlite' | 'postgres'
 
@@ -54,6 +54,8 @@ export interface UploadRow {
   model: string
   version: string
   notes: string
+  /** JSON. */
+  rollout_plan: string | null
   created_ms: number
   /** CID under which the blocks are held until the root is known. */
   session: string
@@ -84,6 +86,8 @@ export interface ReleaseRow {
   deltas: string
   /** JSON of the TUF files that an own-keys vendor signed for it; null for managed ones, and once published. */
   pending_metadata: string | null
+  /** JSON of the plan of a managed vendor; its policy stands in the metadata once it is published. */
+  rollout_plan: string | null
 }
 
 interface WrapRow {
@@ -122,6 +126,53 @@ export interface DeviceRow {
   seen_ms: number | null
   /** The last serial of a grant for it. */
   grant_serial: number
+  /** The end of its chain of reports. */
+  chain_seq: number
+  chain_head: string
+}
+
+/** What a device has signed, the newest 1,000 of it. */
+interface DeviceReportRow {
+  device: string
+  seq: number
+  prev: string
+  root: string
+  event: string
+  at_ms: number
+  body: string
+  signature: string
+  /** As it was signed; null when the device no longer had it. */
+  report: string | null
+}
+
+export interface RolloutRow {
+  release: string
+  vendor: string
+  /** JSON of the policy in the vendor's signed metadata. */
+  policy: string
+  /** JSON of the lists of witnesses, by phase. */
+  witnesses: string
+  approval: 'automatic' | 'manual'
+  status: RolloutStatus
+  phase: number
+  /** Of the last order; 0 before the first. */
+  order_version: number
+  order_json: string | null
+  order_expires_s: number
+  changed_ms: number
+}
+
+/** How a device ended with a release that has a rollout. */
+interface RolloutDeviceRow {
+  release: string
+  device: string
+  phase: number
+  /** Of the report that says so. */
+  seq: number
+  is_well: number
+  is_witness: number
+  /** A person has seen these failures and went on. */
+  is_set_aside: number
 }
 
 export interface DeviceEventRow {
@@ -210,6 +261,9 @@ export interface Tables {
   enrollments: EnrollmentRow
   devices: DeviceRow
   device_events: DeviceEventRow
+  device_reports: DeviceReportRow
+  rollouts: RolloutRow
+  rollout_devices: RolloutDeviceRow
   seeds: SeedRow
   copies: CopyRow
   receipts: ReceiptRow

@@ -16,6 +16,7 @@ import {
   seedRecordMessage,
 } from '@ioex/node/api'
 import { type Clock, silentLog, systemClock, systemRandom, toHex } from '@ioex/node/base'
+import { type ChainEnd, EMPTY_CHAIN, signReport } from '@ioex/node/firmware'
 import { createIdentity, generateSeed, type Identity } from '@ioex/node/identity'
 import { signNetworkFile } from '@ioex/node/network'
 import { serviceId } from '@ioex/node/receipts'
@@ -37,7 +38,11 @@ interface TestDevice {
   readonly identity: Identity
   readonly enrollment: Enrollment
   readonly client: GatewayClient
+  /** Signs it as the next of the device's chain, and sends it. */
+  report(report: LastingReport): Promise<void>
 }
+
+type LastingReport = Parameters<typeof signReport>[2]
 
 export interface TestVendor {
   readonly vendor: `0x${string}`
@@ -225,7 +230,18 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       }
       const signature = toHex(identity.signMessage(ENROLLMENT_PURPOSE, enrollmentMessage(claim)))
       const enrollment = await clientOf().redeem({ ...claim, signature })
-      return { identity, enrollment, client: clientOf(enrollment.token) }
+      const client = clientOf(enrollment.token)
+      let chain: ChainEnd = EMPTY_CHAIN
+      return {
+        identity,
+        enrollment,
+        client,
+        async report(report) {
+          const { signed, end } = signReport(identity, chain, report, clock.nowMs())
+          await client.report(signed)
+          chain = end
+        },
+      }
     },
     async saySeeds(which = seeds) {
       // Two records of one moment are taken for a replay.

@@ -6,10 +6,15 @@ import {
   type Enrollment,
   type EnrollmentRedeemSchema,
   EnrollmentSchema,
-  type Report,
 } from './devices.ts'
 import { createHttp, type HttpNeeds, type HttpOptions } from './http.ts'
-import { BLOCK_MAX_BYTES, PROBLEM_MAX_BYTES, TUF_FILE_MAX_BYTES, WRAP_MAX_BYTES } from './limits.ts'
+import {
+  BLOCK_MAX_BYTES,
+  PROBLEM_MAX_BYTES,
+  ROLLOUT_ORDER_MAX_BYTES,
+  TUF_FILE_MAX_BYTES,
+  WRAP_MAX_BYTES,
+} from './limits.ts'
 import {
   type SeedRecord,
   SeedRecordAnswerSchema,
@@ -17,6 +22,7 @@ import {
   SignedNetworkFileSchema,
 } from './network.ts'
 import { type ReceiptBatchResult, ReceiptBatchResultSchema } from './receipts.ts'
+import { type Progress, ReportChainSchema, type SignedReport } from './reports.ts'
 import { type AddressList, AddressListSchema } from './releases.ts'
 import {
   type GrantValue,
@@ -45,8 +51,15 @@ export interface GatewayClient {
   ): Promise<GrantValue>
   /** Device. The release key, wrapped with age for this device's cohort; undefined when there is none yet. */
   releaseKey(root: string, options?: AbortOptions): Promise<Uint8Array | undefined>
-  /** Device. What became of a release here. */
-  report(report: Report, options?: AbortOptions): Promise<void>
+  /** Device. The next report of its chain; sending again changes nothing. Refused 409 where it does not follow. */
+  report(report: SignedReport, options?: AbortOptions): Promise<void>
+  /** Device. How far a download is; a hint. */
+  progress(progress: Progress, options?: AbortOptions): Promise<void>
+  /**
+   * Device. The newest order of a release's rollout as it came, to be checked by `acceptRolloutOrder`; undefined
+   * when there is none above version `have`.
+   */
+  rolloutOrder(root: string, have: number, options?: AbortOptions): Promise<unknown>
   /** Device. At most 32 random copies. */
   addresses(root: string, options?: AbortOptions): Promise<AddressList>
   /** The operator's signed file; check it before use. No token. */
@@ -103,8 +116,33 @@ export function createGatewayClient(needs: HttpNeeds, options: HttpOptions): Gat
           maxBytes: PROBLEM_MAX_BYTES,
           ...abort,
         },
-        z.object({ stored: z.boolean() }),
+        ReportChainSchema,
       )
+    },
+    progress: async (progress, abort) => {
+      await http.json(
+        {
+          method: 'POST',
+          path: '/v1/devices/me/progress',
+          json: progress,
+          maxBytes: PROBLEM_MAX_BYTES,
+          ...abort,
+        },
+        z.object({ noted: z.boolean() }),
+      )
+    },
+    rolloutOrder: async (root, have, abort) => {
+      const { order } = await http.json(
+        {
+          method: 'GET',
+          path: `/v1/devices/me/rollouts/${root}`,
+          query: { have },
+          maxBytes: ROLLOUT_ORDER_MAX_BYTES,
+          ...abort,
+        },
+        z.object({ order: z.unknown() }),
+      )
+      return order ?? undefined
     },
     addresses: (root, abort) =>
       http.json(

@@ -23,10 +23,13 @@ export * from './network.ts'
 export * from './problem.ts'
 export * from './receipts.ts'
 export * from './releases.ts'
+export * from './reports.ts'
+export * from './rollouts.ts'
 export {
   AmountSchema,
   CidSchema,
   CursorSchema,
+  DigestSchema,
   EvmAddressSchema,
   ModelSchema,
   pageOf,

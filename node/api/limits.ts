@@ -6,8 +6,11 @@ export const PAGE_DEFAULT_ITEMS = 100
 export const PAGE_MAX_ITEMS = 1_000
 /** Random entries of the address list that a device gets: enough to lose most and still have a choice. */
 export const DEVICE_ADDRESS_MAX_ENTRIES = 32
-/** Devices that share one wrap of a release key: 1,000 age stanzas are about 120 KiB. */
-export const COHORT_MAX_DEVICES = 1_000
+/**
+ * Devices that share one wrap of a release key. Each of them fetches all of it, 25 KB: with a thousand it would be
+ * a seventh of a small delta. It tries half the stanzas on average, a millisecond each and more on small devices.
+ */
+export const COHORT_MAX_DEVICES = 256
 /** A wrap for a full cohort with room to spare. */
 export const WRAP_MAX_BYTES = 256 * KIB
 /** Grant and receipt are about 1 KiB as JSON, so a batch stays below the limit of JSON bodies. */
@@ -28,3 +31,8 @@ export const BLOCK_MAX_BYTES = 2 * MIB
 export const CALL_TIMEOUT_MS = 30_000
 /** Without a byte of the body for so long a call is given up. */
 export const BODY_IDLE_TIMEOUT_MS = 30_000
+/** Witnesses of a phase that an order names, and reports of theirs that it shows: as the room firmware has it. */
+export const ROLLOUT_WITNESSES_MAX = 1_024
+export const ROLLOUT_EVIDENCE_MAX_REPORTS = 256
+/** 256 reports of 360 bytes and 1,024 witnesses of 45 in JSON are 138 KiB. */
+export const ROLLOUT_ORDER_MAX_BYTES = 192 * KIB

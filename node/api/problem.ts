@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DigestSchema } from './scalars.ts'
 
 /** RFC 9457 problem document: what every error of the gateway looks like. */
 export const ProblemSchema = z
@@ -16,6 +17,10 @@ export const ProblemSchema = z
       .array(z.object({ path: z.string(), message: z.string() }))
       .optional()
       .meta({ description: 'one entry for each part of the request that is wrong' }),
+    chain: z
+      .object({ seq: z.int().min(0), head: DigestSchema })
+      .optional()
+      .meta({ description: 'of a report that does not follow: the end of the chain that is here' }),
     instance: z.string().optional().meta({ description: 'id of the request, as in the log' }),
   })
   .meta({ id: 'Problem' })

@@ -13,6 +13,7 @@ import {
   TimeSchema,
   VersionSchema,
 } from './scalars.ts'
+import { RolloutPlanSchema } from './rollouts.ts'
 import { TufMetadataUploadSchema } from './vendors.ts'
 
 export const RELEASE_STATES = ['draft', 'published', 'superseded', 'withdrawn', 'expired'] as const
@@ -70,6 +71,9 @@ export const UploadCreateSchema = z
     model: ModelSchema,
     version: VersionSchema,
     notes: z.string().max(10_000).default(''),
+    rollout: RolloutPlanSchema.optional().meta({
+      description: 'in which order devices may take it; all at once when left out',
+    }),
   })
   .meta({ id: 'UploadCreate' })
 
@@ -115,7 +119,7 @@ export const UploadSchema = z
   .meta({ id: 'Upload' })
 export type Upload = z.infer<typeof UploadSchema>
 
-/** A release key wrapped with age for at most 1,000 devices. */
+/** A release key wrapped with age for at most COHORT_MAX_DEVICES devices. */
 export const WrapSchema = z
   .strictObject({
     devices: z.array(EvmAddressSchema).min(1).max(COHORT_MAX_DEVICES),

@@ -1,5 +1,5 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { codeOf } from './errors.ts'
 
 /** Makes a rename or a new name in `folder` survive a power cut. */
@@ -15,6 +15,22 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/**
+ * Makes the folder and those above it that are missing, each of which survives a power cut: what is synced in a
+ * folder is lost with it all the same when the folder's own name is.
+ */
+export async function makeFolderDurably(
+  folder: string,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
+  const whole = resolve(folder)
+  const first = await mkdir(whole, { ...options, recursive: true })
+  if (first === undefined) return
+  for (let made = whole; made.length >= first.length; made = dirname(made)) {
+    await syncFolder(dirname(made))
+  }
+}
+
 let serial = 0
 
 /**
@@ -27,7 +43,7 @@ export async function writeFileDurably(
   options: { readonly mode?: number } = {},
 ): Promise<void> {
   const folder = dirname(path)
-  await mkdir(folder, { recursive: true })
+  await makeFolderDurably(folder)
   const temporary = `${path}.${process.pid}.${serial++}.tmp`
   try {
     const handle = await open(temporary, 'wx', options.mode ?? 0o644)

@@ -29,7 +29,7 @@ export {
 } from './errors.ts'
 export { tuneForBulk, tuneForSmallMemory } from './engine.ts'
 export { free, type HeldBytes, holdBytes } from './held-bytes.ts'
-export { syncFolder, writeFileDurably } from './files.ts'
+export { makeFolderDurably, syncFolder, writeFileDurably } from './files.ts'
 export { type AbortOptions, type Startable, stopAll } from './lifecycle.ts'
 export { createLog, type Log, type LogFields, type LogLevel, silentLog } from './log.ts'
 export { type BoundedQueue, createBoundedQueue, type QueueLimits } from './queue.ts'

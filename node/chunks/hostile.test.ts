@@ -216,7 +216,7 @@ describe('a recipe tree', () => {
     await assert.rejects(read(lying, tree.get), damagedNode)
     const skipping = await tree.node([leaf.cid], [2, [[1000, leaf.key]]])
     await assert.rejects(read(skipping, tree.get), damagedNode)
-    const deep = await tree.node([leaf.cid], [7, [[1000, leaf.key]]])
+    const deep = await tree.node([leaf.cid], [9, [[1000, leaf.key]]])
     await assert.rejects(read(deep, tree.get), { code: 'tree-too-deep', blame: 'peer' })
   })
 

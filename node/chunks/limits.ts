@@ -18,14 +18,17 @@ export const NODE_MAX_PAYLOAD_BYTES = 256 * KIB
 /** Nodes are opened one by one in one turn of the event loop; 3 costs 0.1 ms for 8 KiB. */
 export const NODE_ZSTD_LEVEL = 3
 
-/** Recipe entries per node. The average is 2^6 = 64 (delta.md: the manifest then costs what changed). */
-export const NODE_CUT_MASK = 0b11_1111
+/**
+ * Recipe entries per node: 8 + 2^4 on average. Each changed chunk costs a node, so small ones make small deltas:
+ * nodes of 80 entries would cost a fix of one package twice as much, and save 4 % of a whole tree.
+ */
+export const NODE_CUT_MASK = 0b1111
 /** A repeated chunk whose digest always cuts must not give a tree of one-entry nodes. */
-export const NODE_MIN_ENTRIES = 16
+export const NODE_MIN_ENTRIES = 8
 /** 384 entries of at most 130 bytes stay below 64 KiB. */
 export const NODE_MAX_ENTRIES = 384
-/** 16^6 chunks, the least a tree of that height holds, are a TiB at 64 KiB. */
-export const TREE_MAX_HEIGHT = 6
+/** 8^8 chunks, the least a tree of that height holds, are a TiB at 64 KiB. */
+export const TREE_MAX_HEIGHT = 8
 /** Larger files are not ours: 1 TiB. */
 export const TREE_MAX_PLAIN_BYTES = 1024 * 1024 * MIB
 
@@ -37,10 +40,10 @@ export const CHUNKS_IN_FLIGHT = 8
  * same CID) and counted twice.
  */
 export const REMEMBERED_CHUNKS = 131_072
-/** 16 chunks of at most 256 KiB are 4 MiB, enough to keep several peers busy. */
+/** 16 chunks of at most 128 KiB are 2 MiB, enough to keep several peers busy. */
 export const READ_AHEAD_CHUNKS = 16
-/** Nodes fetched ahead on each level of a tree. */
-export const READ_AHEAD_NODES = 4
+/** Nodes fetched ahead on each level of a tree: some 200 chunks, so that a recipe is not paid for in round trips. */
+export const READ_AHEAD_NODES = 8
 
 /** Of the earlier image, what a patch may refer to: 1 MiB around the place where the chunk should have been. */
 export const PATCH_WINDOW_BYTES = MIB

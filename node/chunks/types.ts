@@ -8,11 +8,14 @@ export interface ChunkProfile {
   readonly maxBytes: number
 }
 
-/** 16/64/256 KiB: the default. */
+/**
+ * 4/64/128 KiB: the default. A device fetches the chunks at the edges of what changed in whole: with 16/64/256 a
+ * fix of 7 MB within 180 MB costs 3 % more.
+ */
 export const PROFILE_64K: ChunkProfile = {
-  minBytes: 16_384,
+  minBytes: 4_096,
   averageBytes: 65_536,
-  maxBytes: 262_144,
+  maxBytes: 131_072,
 }
 
 /** 4/16/64 KiB: for images that are compressed already, where less is found again, and for small ones. */

@@ -69,6 +69,10 @@ function textOf(event: DeviceEvent): string | undefined {
       return `${event.candidate.version} did not pass its check; going back.`
     case 'waiting':
       return `Waiting: ${event.reason} (${printable(event.detail)}).`
+    case 'rolling-back':
+      return `${event.from.version} is taken back; going to ${event.to.version}.`
+    case 'order-refused':
+      return `Refused a rollout order: ${event.reason}.`
     case 'fetching':
     case 'progress':
     case 'written':

@@ -28,6 +28,7 @@ interface DeviceRunValues extends UploadValues, InstallerValues {
   readonly keepBlocks: boolean
   readonly listen: readonly string[]
   readonly httpListen: { readonly host: string; readonly port: number }
+  readonly group: readonly string[]
   readonly fetchOnly: boolean
   readonly lan: boolean
   readonly giveUpAfter: number | undefined
@@ -165,6 +166,7 @@ async function assemble(
       vendor: enrollment.vendor,
       model: enrollment.model,
       keepBlocks: options.keepBlocks,
+      groups: options.group,
       networkVersion: networkFile.version,
       ...(options.giveUpAfter === undefined ? {} : { giveUpAfterMs: options.giveUpAfter }),
     },

@@ -13,15 +13,18 @@ import type { Slots } from './slots.ts'
 import type { DeviceState, FetchTotals, InstalledRelease, Waiting } from './types.ts'
 
 export interface DeviceNeeds {
-  readonly identity: Pick<Identity, 'ageIdentity'>
-  readonly api: Pick<GatewayClient, 'checkIn' | 'grant' | 'addresses' | 'releaseKey' | 'report'>
+  readonly identity: Pick<Identity, 'ageIdentity' | 'evmAddress' | 'signMessage'>
+  readonly api: Pick<
+    GatewayClient,
+    'checkIn' | 'grant' | 'addresses' | 'releaseKey' | 'report' | 'progress' | 'rolloutOrder'
+  >
   /** Left out: the agent asks only, and hears no announcements. */
   readonly network?: Pick<Network, 'listen'>
   readonly exchange: Pick<Exchange, 'openSession'>
   readonly storage: Pick<Storage, 'pins' | 'collectGarbage'>
   readonly deviceBook: Pick<DeviceBook, 'grantBytes'>
   /** What TUF metadata vouches for; nothing else is installed. */
-  readonly releases: Pick<TrustedReleases, 'refresh' | 'newest'>
+  readonly releases: Pick<TrustedReleases, 'refresh' | 'current'>
   readonly slots: Slots
   readonly installer: Installer
   readonly clock: Clock
@@ -37,6 +40,8 @@ export interface DeviceOptions {
   readonly model: string
   /** Keep the sealed blocks of the installed release, to serve them to others later. Costs its size on disk. */
   readonly keepBlocks?: boolean
+  /** Groups that this device was put into on the spot; a rollout may be limited to some. */
+  readonly groups?: readonly string[]
   /** Version of the network file that this node runs with. */
   readonly networkVersion?: number
   /** As in `FetchOptions` of exchange. */

@@ -6,6 +6,7 @@ import { createFetchPins } from './fetch-pins.ts'
 import { createLoop } from './loop.ts'
 import { setbackOf } from './reasons.ts'
 import { createReporter } from './reporter.ts'
+import { createRolloutGuard } from './rollout-guard.ts'
 import { createRound } from './round.ts'
 import { createSettler } from './settle.ts'
 import { openStateFile } from './state-file.ts'
@@ -22,10 +23,11 @@ export async function createDeviceAgent(
     log.debug({ event: event.name }, 'device')
     needs.onEvent?.(event)
   }
-  const reporter = createReporter({ state, api, log })
+  const reporter = createReporter({ ...needs, state, api, log })
   const credentials = createCredentialStore(needs, options)
   const pins = createFetchPins(needs.storage)
-  const parts = { ...needs, state, reporter, credentials, pins, emit }
+  const guard = createRolloutGuard({ ...needs, state, emit }, options)
+  const parts = { ...needs, state, reporter, credentials, pins, guard, emit }
   const settler = createSettler(parts, options)
   const round = createRound({ ...parts, settler }, options)
 
@@ -64,8 +66,12 @@ export async function createDeviceAgent(
     turn = mine.catch(() => undefined)
     return mine
   }
-  const isNews = (root: string) =>
-    root !== state.now.installed?.root && root !== state.now.rejected?.root
+  /** What runs is told of again when its rollout role has something to say. */
+  const isNews = (root: string) => {
+    const { installed, rejected } = state.now
+    if (root === installed?.root) return installed.rollout !== undefined
+    return root !== rejected?.root
+  }
   const loop = createLoop(
     { ...needs, update, pollAfterS: () => round.pollAfterS(), isNews, emit },
     options,

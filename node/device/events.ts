@@ -1,3 +1,4 @@
+import type { OrderRefusal } from '../firmware/index.ts'
 import type { FetchTotals, InstalledRelease, Target, WaitReason } from './types.ts'
 
 /** What happens, as it happens: for progress bars, logs and tests. Each comes after what it names is durable. */
@@ -32,5 +33,9 @@ export type DeviceEvent =
   | { readonly name: 'falling-back'; readonly candidate: InstalledRelease }
   | { readonly name: 'fell-back'; readonly installed: InstalledRelease | null }
   | { readonly name: 'waiting'; readonly reason: WaitReason; readonly detail: string }
+  /** The gateway handed on an order of the rollout role that nobody may follow. */
+  | { readonly name: 'order-refused'; readonly root: string; readonly reason: OrderRefusal }
+  /** What runs has to give way to the release before, by order of the rollout role within the vendor's policy. */
+  | { readonly name: 'rolling-back'; readonly from: InstalledRelease; readonly to: Target }
   /** The gateway has a newer network file than this node runs with. */
   | { readonly name: 'network-file'; readonly version: number }

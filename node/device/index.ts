@@ -51,3 +51,4 @@ export type {
   Waiting,
   WaitReason,
 } from './types.ts'
+export { type BlockSource, type ImageJob, type Written, writeImage } from './write-image.ts'

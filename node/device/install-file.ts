@@ -12,7 +12,7 @@ import { forgetCredentials } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import { createFetchPins } from './fetch-pins.ts'
 import { createOwnReleases, type Membership, trustedMetadata } from './gateway-releases.ts'
-import { withReport } from './reporter.ts'
+import { type LastingReport, withReports } from './reporter.ts'
 import { metadataRefused, targetOf } from './round.ts'
 import { createSettler } from './settle.ts'
 import { openStateFile, type StateFile } from './state-file.ts'
@@ -93,7 +93,7 @@ function assemble(needs: FileInstallNeeds, state: StateFile, options: FileInstal
     pins: createFetchPins(needs.storage),
     credentials: { clear: () => forgetCredentials({ folder }) },
     reporter: {
-      with: (report: Parameters<typeof withReport>[1]) => withReport(state, report),
+      with: (...reports: readonly LastingReport[]) => withReports(state, needs, reports),
       // Nobody listens here, and what is over tells itself by the report of its end.
       progress: () => undefined,
     },

@@ -27,10 +27,12 @@ export const VERIFY_READ_BYTES = MIB
 export const IMAGE_MAX_BYTES = 64 * 1024 * MIB
 /** Room beside the image: state, indexes, the tree's nodes, receipts. */
 export const DISK_HEADROOM_BYTES = 16 * MIB
-/** State and outbox together; a report is at most 2 KiB and the outbox is bounded. */
+/** State and outbox together; the outbox is bounded. */
 export const STATE_MAX_BYTES = 4 * MIB
-/** Undelivered reports; the oldest goes first, as the newest says what runs. */
-export const OUTBOX_MAX_REPORTS = 64
+/** Undelivered reports that keep their words, 1 KiB each and with many sources 25 KiB. */
+export const OUTBOX_MAX_BODIES = 64
+/** Undelivered reports, 600 bytes each without words: a thousand updates without a network. Then the oldest goes. */
+export const OUTBOX_MAX_REPORTS = 2_048
 /** Sessions with fresh addresses and a fresh grant that one round tries before it waits for the next. */
 export const FETCH_ATTEMPTS = 3
 /** An installer that fails is called again in later rounds, but not for ever. */
@@ -57,3 +59,7 @@ export const RETRY_FIRST_MS = 5_000
 export const INSTALL_TIMEOUT_MS = 15 * 60_000
 export const HEALTH_WITHIN_MS = 60_000
 export const HEALTH_RETRY_MS = 2_000
+/** Releases with a rollout of their own that a device asks about, newest first: the ones behind wait their turn. */
+export const ROLLOUTS_FOLLOWED = 4
+/** Releases whose last order is remembered, so that none is replayed: two years of monthly releases. */
+export const ORDERS_REMEMBERED = 24

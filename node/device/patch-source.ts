@@ -1,4 +1,4 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { type AbortOptions, asError, codeOf, type Log } from '../base/index.ts'
 import { type ChunkRef, type GetBlock, openPatches, type Patches } from '../chunks/index.ts'
 import { openDeltaRoot } from '../firmware/index.ts'

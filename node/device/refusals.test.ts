@@ -71,10 +71,10 @@ describe('a device refuses', () => {
           ...needs,
           releases: {
             refresh: (abort) => needs.releases.refresh(abort),
-            newest: (model) =>
-              isBack
-                ? { ...first(needs.releases.newest(model)), sequence: 1 }
-                : needs.releases.newest(model),
+            current: (model) => {
+              const newest = first(needs.releases.current(model).at(-1))
+              return isBack ? [{ ...newest, sequence: 1 }] : [newest]
+            },
           },
         }),
       })

@@ -6,11 +6,14 @@ import type { CredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import type { FetchPins } from './fetch-pins.ts'
 import { fetchRelease } from './fetch-release.ts'
+import { ROLLOUTS_FOLLOWED } from './limits.ts'
 import { setbackOf } from './reasons.ts'
 import type { Reporter } from './reporter.ts'
+import type { RolloutGuard } from './rollout-guard.ts'
 import type { Settler } from './settle.ts'
 import type { StateFile } from './state-file.ts'
-import { deviceError, type Target } from './types.ts'
+import { hashFile } from './stage.ts'
+import { deviceError, NO_TOTALS, type Target, type WaitReason } from './types.ts'
 import { createUpdater } from './updater.ts'
 
 export interface RoundNeeds extends DeviceNeeds {
@@ -19,6 +22,7 @@ export interface RoundNeeds extends DeviceNeeds {
   readonly credentials: CredentialStore
   readonly pins: FetchPins
   readonly settler: Settler
+  readonly guard: RolloutGuard
   readonly emit: (event: DeviceEvent) => void
 }
 
@@ -58,26 +62,52 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     }
   }
 
-  /** What metadata says shall run here, if it is not what runs. */
-  const look = async (abort: AbortOptions): Promise<Target | undefined> => {
+  /** What metadata and the rollouts in it say shall run here, if it is not what runs. */
+  const look = async (abort: AbortOptions): Promise<Target | WaitReason | undefined> => {
     const refreshed = await needs.releases.refresh(abort)
     if (!refreshed.ok) throw metadataRefused(refreshed.reason)
-    const newest = needs.releases.newest(options.model)
+    const runs = state.now.installed?.root
+    const targets = needs.releases.current(options.model).map((release) => targetOf(release, runs))
+    const back = await wayBack(targets, abort)
+    if (back !== undefined) return back
+    return choose(targets.toReversed(), abort)
+  }
+
+  /** The release to go back to, when the one that runs has to go. */
+  const wayBack = async (targets: readonly Target[], abort: AbortOptions) => {
     const { installed, rejected } = state.now
-    if (newest === undefined) return undefined
-    const target = targetOf(newest, installed?.root)
-    if (target.root === installed?.root || target.root === rejected?.root) return undefined
-    if (installed !== null && target.sequence <= installed.sequence) {
-      const detail = `${target.version} is older than ${installed.version}, which runs`
-      log.warn({ root: target.root, sequence: target.sequence }, 'a downgrade was refused')
-      emit({ name: 'waiting', reason: 'downgrade-refused', detail })
-      return undefined
-    }
+    if (installed === null) return undefined
+    const known = targets.find(({ root }) => root === installed.root)
+    const permission = await needs.guard.ask({ ...installed, ...known }, abort)
+    if (permission.verdict !== 'roll-back') return undefined
+    const target = targets.find(({ root }) => root === permission.to)
+    if (target === undefined || target.root === rejected?.root) return 'rollback-not-possible'
+    if (target.sequence >= installed.sequence) return 'rollback-not-in-policy'
+    emit({ name: 'rolling-back', from: installed, to: target })
     return target
   }
 
+  const choose = async (newestFirst: readonly Target[], abort: AbortOptions) => {
+    const { installed, rejected } = state.now
+    let waits: WaitReason | undefined
+    for (const target of newestFirst.slice(0, ROLLOUTS_FOLLOWED)) {
+      if (target.root === installed?.root || target.root === rejected?.root) return waits
+      if (installed !== null && target.sequence <= installed.sequence) {
+        if (target !== newestFirst[0]) return waits
+        const detail = `${target.version} is older than ${installed.version}, which runs`
+        log.warn({ root: target.root, sequence: target.sequence }, 'a downgrade was refused')
+        emit({ name: 'waiting', reason: 'downgrade-refused', detail })
+        return undefined
+      }
+      const permission = await needs.guard.ask(target, abort)
+      if (permission.verdict === 'install') return target
+      if (permission.verdict === 'wait') waits ??= permission.reason
+    }
+    return waits
+  }
+
   /** While the gateway is away, an update that was begun goes on: its metadata was checked when it began. */
-  const lookOrGoOn = async (abort: AbortOptions): Promise<Target | undefined> => {
+  const lookOrGoOn = async (abort: AbortOptions): Promise<Target | WaitReason | undefined> => {
     const { phase } = state.now
     const begun = phase.name === 'fetching' ? phase.target : undefined
     try {
@@ -85,9 +115,43 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     } catch (thrown) {
       abort.signal?.throwIfAborted()
       if (begun === undefined || setbackOf(thrown).reason !== 'gateway-unreachable') throw thrown
+      if (!mayGoOn(begun)) throw thrown
       log.info({ root: begun.root }, 'the gateway is away; going on with the update that was begun')
       return begun
     }
+  }
+
+  const mayGoOn = (begun: Target): boolean => {
+    const { installed } = state.now
+    if (installed === null || begun.sequence > installed.sequence) {
+      return needs.guard.known(begun).verdict === 'install'
+    }
+    const known = needs.guard.known(installed)
+    return known.verdict === 'roll-back' && known.to === begun.root
+  }
+
+  /** Whole and unchanged in the other slot, as after an update that is taken back; or whole and waiting already. */
+  const isThere = async (target: Target, abort: AbortOptions): Promise<boolean> => {
+    const { phase, previous } = state.now
+    if (phase.name === 'written' && phase.candidate.root === target.root) return true
+    if (previous?.root !== target.root) return false
+    const image = await hashFile(needs.slots.paths(previous.slot).image, abort)
+    if (image !== previous.sha256) return false
+    await state.save({
+      phase: { name: 'written', candidate: previous, totals: NO_TOTALS, attempts: 0 },
+    })
+    return true
+  }
+
+  const rest = async (reason: WaitReason | undefined): Promise<void> => {
+    const before = state.now.waiting
+    const sinceMs = before?.reason === reason ? before?.sinceMs : undefined
+    const detail = 'the newest release does not yet reach this device'
+    const waiting =
+      reason === undefined ? null : { reason, detail, sinceMs: sinceMs ?? clock.nowMs() }
+    await state.save({ waiting })
+    if (reason !== undefined) emit({ name: 'waiting', reason, detail })
+    emit({ name: 'up-to-date', installed: state.now.installed })
   }
 
   return {
@@ -100,13 +164,14 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
       await reporter.flush(abort)
       await checkIn(abort)
       const target = await lookOrGoOn(abort)
-      if (target === undefined) {
+      if (target === undefined || typeof target === 'string') {
         if (settled === 'updated') return settled
-        await state.save({ waiting: null })
-        emit({ name: 'up-to-date', installed: state.now.installed })
+        await rest(target)
         return 'up-to-date'
       }
-      await updater.bring(target, (job, events) => fetchRelease(needs, job, events, abort), abort)
+      if (!(await isThere(target, abort))) {
+        await updater.bring(target, (job, events) => fetchRelease(needs, job, events, abort), abort)
+      }
       const outcome = await settler.settle(abort)
       await settler.tidy()
       return outcome === 'nothing' ? 'up-to-date' : outcome
@@ -123,13 +188,12 @@ export function metadataRefused(reason: RefreshRefusal) {
 
 /** `runs`: the root of what is installed, from which there may be a delta. */
 export function targetOf(release: ReleaseTarget, runs?: string): Target {
-  const { root, version, sequence, releaseKeyHash } = release
+  const { root, version, sequence, releaseKeyHash, rollout } = release
   const found = release.deltas.find(({ baseRoot }) => baseRoot.toString() === runs)
+  const own = { root: root.toString(), version, sequence, releaseKeyHash }
   return {
-    root: root.toString(),
-    version,
-    sequence,
-    releaseKeyHash,
+    ...own,
+    ...(rollout === undefined ? {} : { rollout }),
     ...(found === undefined || runs === undefined
       ? {}
       : { delta: { base: runs, root: found.deltaRoot.toString() } }),

@@ -1,5 +1,4 @@
 import { CID } from 'multiformats/cid'
-import type { Report } from '../api/index.ts'
 import { type AbortOptions, asError, type Log } from '../base/index.ts'
 import type { Storage } from '../storage/index.ts'
 import type { CredentialStore } from './credentials.ts'
@@ -8,7 +7,8 @@ import type { FetchPins } from './fetch-pins.ts'
 import type { Installer } from './installer.ts'
 import { INSTALL_ATTEMPTS } from './limits.ts'
 import { setbackOf } from './reasons.ts'
-import type { Reporter } from './reporter.ts'
+import type { LastingReport, Reporter } from './reporter.ts'
+import type { RolloutGuard } from './rollout-guard.ts'
 import type { StateFile } from './state-file.ts'
 import { type FetchTotals, type InstalledRelease, type Phase, rootsOf } from './types.ts'
 
@@ -19,6 +19,8 @@ export interface SettlerNeeds {
   readonly pins: FetchPins
   readonly reporter: Pick<Reporter, 'with'>
   readonly credentials: Pick<CredentialStore, 'clear'>
+  /** Left out where a person stands beside the device and decides: phases are for what comes by itself. */
+  readonly guard?: Pick<RolloutGuard, 'ask'>
   readonly log: Log
   readonly emit: (event: DeviceEvent) => void
 }
@@ -53,7 +55,11 @@ export function createSettler(
     await state.save({ phase: { ...phase, attempts: attempt } })
     emit({ name: 'switching', candidate, attempt })
     try {
-      if (attempt > INSTALL_ATTEMPTS) throw new Error('the installer never came back')
+      if (attempt > INSTALL_ATTEMPTS) {
+        // It may have been switched to all the same, and nobody has asked whether it is well.
+        if (state.now.installed !== null) await installer.restore(state.now.installed, abort)
+        throw new Error('the installer never came back')
+      }
       await installer.install(candidate, abort)
     } catch (thrown) {
       abort.signal?.throwIfAborted()
@@ -63,7 +69,7 @@ export function createSettler(
     emit({ name: 'switched', candidate })
     await state.save({
       phase: { name: 'trying', candidate, totals },
-      outbox: reporter.with(reportOf('written', candidate, totals)),
+      ...reporter.with(reportOf('written', candidate, totals)),
     })
     emit({ name: 'trying', candidate })
   }
@@ -75,7 +81,7 @@ export function createSettler(
       phase: { name: 'idle' },
       rejected: { root, reason: setbackOf(thrown).reason },
       stale: [...state.now.stale, ...rootsOf(candidate)],
-      outbox: reporter.with({ root, event: 'failed', detail }),
+      ...reporter.with({ root, event: 'failed', detail }),
     })
     await needs.credentials.clear()
   }
@@ -94,14 +100,21 @@ export function createSettler(
     const dropped = rootsOf(candidate).filter(
       (root) => options.keepBlocks !== true || root !== candidate.root,
     )
+    // Nothing else makes an older one run: the release that it takes the place of is not to come back.
+    const left = installed !== null && candidate.sequence < installed.sequence ? installed : null
+    const reports: LastingReport[] = [reportOf('confirmed', candidate, totals)]
+    if (left !== null) {
+      const detail = `rolled back to ${candidate.version}`
+      reports.unshift({ root: left.root, event: 'fell-back', detail })
+    }
     await state.save({
       phase: { name: 'idle' },
       installed: running,
       previous: installed,
-      rejected: null,
+      rejected: left === null ? null : { root: left.root, reason: 'rollout-rolled-back' },
       waiting: null,
       stale: [...stale, ...dropped],
-      outbox: reporter.with(reportOf('confirmed', candidate, totals)),
+      ...reporter.with(...reports),
     })
     await needs.credentials.clear()
     emit({ name: 'confirmed', installed: candidate, totals })
@@ -120,10 +133,21 @@ export function createSettler(
       rejected: { root, reason },
       waiting: { reason, detail, sinceMs: candidate.sinceMs },
       stale: [...stale, ...rootsOf(candidate)],
-      outbox: reporter.with({ root, event: installed === null ? 'failed' : 'fell-back', detail }),
+      ...reporter.with({ root, event: installed === null ? 'failed' : 'fell-back', detail }),
     })
     await needs.credentials.clear()
     emit({ name: 'fell-back', installed })
+  }
+
+  /** The word may have changed while the bytes came: a hold keeps the image where it is. */
+  const mayRun = async (candidate: InstalledRelease, abort: AbortOptions): Promise<boolean> => {
+    const { installed } = state.now
+    if (needs.guard === undefined) return true
+    if (installed !== null && candidate.sequence < installed.sequence) {
+      const permission = await needs.guard.ask(installed, abort)
+      return permission.verdict === 'roll-back' && permission.to === candidate.root
+    }
+    return (await needs.guard.ask(candidate, abort)).verdict === 'install'
   }
 
   const settle = async (abort: AbortOptions = {}): Promise<'nothing' | 'updated' | 'fell-back'> => {
@@ -135,6 +159,7 @@ export function createSettler(
         case 'fetching':
           return lastTotals === undefined ? 'nothing' : 'updated'
         case 'written':
+          if (!(await mayRun(phase.candidate, abort))) return 'nothing'
           await install(phase, abort)
           break
         case 'trying':
@@ -189,7 +214,7 @@ function reportOf(
   event: 'written' | 'confirmed',
   { root, sha256 }: InstalledRelease,
   totals: FetchTotals,
-): Report {
+): LastingReport {
   const { fetchedBytes, reusedBlocks, sources } = totals
   return {
     root,

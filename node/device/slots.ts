@@ -1,6 +1,6 @@
-import { mkdir, readlink, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
+import { readlink, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { codeOf, syncFolder } from '../base/index.ts'
+import { codeOf, makeFolderDurably, syncFolder } from '../base/index.ts'
 import type { SlotName } from './types.ts'
 
 export interface SlotPaths {
@@ -66,7 +66,7 @@ export function createSlots(given: string): Slots {
       await rm(part, { force: true })
     },
     async freeBytes() {
-      await mkdir(folder, { recursive: true })
+      await makeFolderDurably(folder)
       const { bavail, bsize } = await statfs(folder)
       return bavail * bsize
     },

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import {
@@ -8,6 +8,7 @@ import {
   free,
   type HeldBytes,
   type Hex,
+  makeFolderDurably,
   syncFolder,
   toHex,
 } from '../base/index.ts'
@@ -190,7 +191,7 @@ function isZero(bytes: Uint8Array): boolean {
   return true
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
   let done = 0
   while (done < bytes.byteLength) {
     const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, offset + done)
@@ -199,24 +200,25 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Pr
 }
 
 async function openPart(
-  { part, image }: SlotPaths,
+  { folder, part, image }: SlotPaths,
   imageBytes: number,
 ): Promise<{ readonly file: FileHandle; readonly resumes: boolean }> {
-  await mkdir(dirname(part), { recursive: true })
+  await makeFolderDurably(folder)
   // A crash between naming the image and noting it leaves a whole image: take it up again as the part.
   if ((await sizeOf(part)) === undefined && (await sizeOf(image)) !== undefined) {
     await rename(image, part)
   }
-  try {
-    const file = await open(part, 'r+')
-    await file.truncate(imageBytes)
-    return { file, resumes: true }
-  } catch (thrown) {
+  const earlier = await open(part, 'r+').catch((thrown: unknown) => {
     if (codeOf(thrown) !== 'ENOENT') throw thrown
+  })
+  const file = earlier ?? (await open(part, 'wx+'))
+  try {
+    await file.truncate(imageBytes)
+  } catch (thrown) {
+    await file.close()
+    throw thrown
   }
-  const file = await open(part, 'wx+')
-  await file.truncate(imageBytes)
-  return { file, resumes: false }
+  return { file, resumes: earlier !== undefined }
 }
 
 /**
@@ -250,6 +252,8 @@ export async function verifyAndName(
   }
   await rename(paths.part, paths.image)
   await syncFolder(paths.folder)
+  // An earlier run may have made the slot and died before its name was safe.
+  await syncFolder(dirname(paths.folder))
   return toHex(digest)
 }
 

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ReportSchema } from '../api/index.ts'
+import { DigestSchema, SignedReportSchema } from '../api/index.ts'
 import { codeOf, writeFileDurably } from '../base/index.ts'
+import { EMPTY_CHAIN, FollowedOrderSchema, RolloutPolicySchema } from '../firmware/index.ts'
 import { OUTBOX_MAX_REPORTS, STATE_MAX_BYTES } from './limits.ts'
 import { type DeviceState, deviceError, WAIT_REASONS } from './types.ts'
 
@@ -14,6 +15,7 @@ const target = {
   sequence: z.number(),
   releaseKeyHash: hex,
   delta: z.object({ base: z.string(), root: z.string() }).optional(),
+  rollout: RolloutPolicySchema.optional(),
 }
 const totals = z.object({
   fetchedBytes: count,
@@ -52,7 +54,9 @@ const stateSchema = z.object({
   previous: installed.nullable(),
   rejected: z.object({ root: z.string(), reason }).nullable(),
   waiting: z.object({ reason, detail: z.string(), sinceMs: z.number() }).nullable(),
-  outbox: z.array(ReportSchema),
+  outbox: z.array(SignedReportSchema),
+  chain: z.object({ seq: count, head: DigestSchema }),
+  orders: z.array(FollowedOrderSchema),
   heardMs: z.number().nullable(),
   stale: z.array(z.string()),
 })
@@ -64,6 +68,8 @@ const FRESH_STATE: DeviceState = {
   rejected: null,
   waiting: null,
   outbox: [],
+  chain: EMPTY_CHAIN,
+  orders: [],
   heardMs: null,
   stale: [],
 }

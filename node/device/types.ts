@@ -1,5 +1,12 @@
-import type { Report } from '../api/index.ts'
+import type { SignedReport } from '../api/index.ts'
 import { type ErrorDetails, type Hex, IoexError } from '../base/index.ts'
+import {
+  type ChainEnd,
+  type FollowedOrder,
+  ORDER_REFUSALS,
+  ROLLOUT_WAITS,
+  type RolloutPolicy,
+} from '../firmware/index.ts'
 
 export type SlotName = 'a' | 'b'
 
@@ -12,6 +19,8 @@ export interface Target {
   readonly sequence: number
   /** Which release key is the right one. */
   readonly releaseKeyHash: Hex
+  /** In which order devices may take it, as the vendor signed it. */
+  readonly rollout?: RolloutPolicy | undefined
   /** Patches from what runs here, if the vendor made some. */
   readonly delta?: { readonly base: string; readonly root: string } | undefined
 }
@@ -90,6 +99,10 @@ export const WAIT_REASONS = [
   'health-check-failed',
   'downgrade-refused',
   'content-damaged',
+  ...ROLLOUT_WAITS,
+  ...ORDER_REFUSALS,
+  /** The release to go back to is not published any more, or was tried and did not do. */
+  'rollback-not-possible',
   'internal',
 ] as const
 export type WaitReason = (typeof WAIT_REASONS)[number]
@@ -110,7 +123,11 @@ export interface DeviceState {
   readonly rejected: { readonly root: string; readonly reason: WaitReason } | null
   readonly waiting: Waiting | null
   /** Reports that the gateway has not taken yet, oldest first. */
-  readonly outbox: readonly Report[]
+  readonly outbox: readonly SignedReport[]
+  /** The last report that this device has signed. */
+  readonly chain: ChainEnd
+  /** The newest order that was followed, for each release that has had one; oldest release first. */
+  readonly orders: readonly FollowedOrder[]
   /** When the gateway was last heard, and when it should be asked again. */
   readonly heardMs: number | null
   /** Roots whose blocks are no longer wanted; dropped when there is time for it. */

@@ -1,4 +1,3 @@
-import type { Report } from '../api/index.ts'
 import { type AbortOptions, asError, type Clock, type Log } from '../base/index.ts'
 import type { DeviceOptions } from './agent-types.ts'
 import type { CredentialStore } from './credentials.ts'
@@ -6,7 +5,7 @@ import type { DeviceEvent } from './events.ts'
 import type { FetchEvents, FetchJob } from './fetch-release.ts'
 import { REPORT_EVERY_PERCENT } from './limits.ts'
 import { setbackOf } from './reasons.ts'
-import type { Reporter } from './reporter.ts'
+import type { LastingReport, Reporter } from './reporter.ts'
 import type { Settler } from './settle.ts'
 import { otherSlot, type Slots, sizeOf } from './slots.ts'
 import type { StateFile } from './state-file.ts'
@@ -31,7 +30,10 @@ type TargetWriter = (job: FetchJob, events: FetchEvents) => Promise<WrittenImage
 export interface Updater {
   /** Throws what the writer throws; the state on disk is consistent then, too. */
   bring(target: Target, writer: TargetWriter, options?: AbortOptions): Promise<void>
-  /** Somebody removed the image that the state says is running: then nothing is installed. */
+  /**
+   * Somebody, or a disk that lies, removed the image that the state says is running: then nothing is installed. Or
+   * the one that is to be switched to: then it is not switched to.
+   */
   forgetLostImage(): Promise<void>
 }
 
@@ -48,7 +50,12 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       emit({ name: 'fetching', target })
       return slot
     }
-    const abandoned = phase.name === 'fetching' ? rootsOf(phase.target) : []
+    const abandoned =
+      phase.name === 'fetching'
+        ? rootsOf(phase.target)
+        : phase.name === 'written'
+          ? rootsOf(phase.candidate)
+          : []
     const wanted = rootsOf(target)
     await state.save({
       phase: { name: 'fetching', target, slot, sinceMs: clock.nowMs(), totals: NO_TOTALS },
@@ -121,11 +128,11 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
     const { root } = phase.target
     const stale = [...state.now.stale, ...rootsOf(phase.target)]
     const text = `${reason}: ${detail}`.slice(0, REPORT_DETAIL_MAX)
-    const failed: Report = { root, event: 'failed', detail: text }
+    const failed: LastingReport = { root, event: 'failed', detail: text }
     await state.save({
       phase: { name: 'idle' },
       stale,
-      ...(isFinal ? { rejected: { root, reason }, outbox: reporter.with(failed) } : {}),
+      ...(isFinal ? { rejected: { root, reason }, ...reporter.with(failed) } : {}),
     })
     await settler.tidy()
   }
@@ -143,7 +150,18 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       }
     },
     async forgetLostImage() {
-      const { installed } = state.now
+      const { installed, phase } = state.now
+      if (phase.name === 'written') {
+        const { candidate } = phase
+        const bytes = await sizeOf(slots.paths(candidate.slot).image)
+        if (bytes !== candidate.imageBytes) {
+          log.warn(
+            { root: candidate.root },
+            'the image that was written is gone; it is fetched anew',
+          )
+          await state.save({ phase: { name: 'idle' } })
+        }
+      }
       if (installed === null) return
       if ((await sizeOf(slots.paths(installed.slot).image)) !== undefined) return
       log.warn({ root: installed.root }, 'the installed image is gone; it will be installed anew')

@@ -3,6 +3,7 @@ import { CID } from 'multiformats/cid'
 import type { AbortOptions, Hex, Log } from '../base/index.ts'
 import { type OpenedRelease, openRelease } from '../firmware/index.ts'
 import { type LocalChunks, openLocalChunks } from './chunk-index.ts'
+import { createNodeKeeper, openKeptNodes } from './kept-nodes.ts'
 import { DISK_HEADROOM_BYTES, IMAGE_MAX_BYTES } from './limits.ts'
 import { type DeltaBlocks, openPatchSource } from './patch-source.ts'
 import { type Slots, sizeOf } from './slots.ts'
@@ -41,6 +42,10 @@ function indexPath(folder: string, slot: SlotName): string {
   return join(folder, `chunks-${slot}.idx`)
 }
 
+function nodesPath(folder: string, slot: SlotName): string {
+  return join(folder, `nodes-${slot}.bin`)
+}
+
 /** Stages the image in its slot, reads it back from disk and gives it its name there. */
 export async function writeImage(
   needs: { readonly slots: Slots; readonly log: Log },
@@ -61,19 +66,28 @@ export async function writeImage(
     installed === null
       ? undefined
       : await openLocalChunks(slots.paths(installed.slot).image, indexPath(folder, installed.slot))
+  // Who keeps blocks has the nodes among them, and has to find them there to serve them.
+  const earlier =
+    installed === null || source.onReused !== undefined
+      ? undefined
+      : await openKeptNodes(nodesPath(folder, installed.slot))
+  const nodes = await createNodeKeeper(nodesPath(folder, slot), source.get, earlier)
   try {
     const { imageBytes } = release
     const patches = await patchesOf(needs, { source, job, local }, options)
     const { index, reusedChunks, patchedChunks } = await stageImage(
-      { ...source, local, patches, onProgress: events.onProgress },
+      { ...source, get: nodes.get, local, patches, onProgress: events.onProgress },
       { tree: release.treeRef, imageBytes, paths },
       options,
     )
     events.onStaged()
     const sha256 = await verifyAndName(paths, { index, imageHash: release.imageHash }, options)
     await index.save(indexPath(folder, slot))
+    await nodes.save()
     return { sha256, imageBytes, reusedChunks, patchedChunks }
   } finally {
+    await nodes.close()
+    await earlier?.close()
     await local?.close()
   }
 }

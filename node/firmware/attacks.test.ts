@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { fromUtf8, silentLog, utf8 } from '../base/index.ts'
-import { createFakeVendor, type FakeVendor } from '../testing/fake-vendor.ts'
+import { createFakeVendor } from '../testing/fake-vendor.ts'
+import {
+  forge,
+  nameInSnapshot,
+  newestFile,
+  type SignedPart,
+  tamper,
+} from '../testing/tuf-forgery.ts'
 import {
   createTrustedReleases,
   createTufSigner,
@@ -10,11 +17,10 @@ import {
   type MetadataStore,
   type ReleaseTarget,
   rotateRoot,
+  signFile,
   signOnline,
   type TrustedReleases,
-  type TufSigner,
 } from './index.ts'
-import { type JsonObject, signFile } from './tuf-file.ts'
 
 const MODEL = 'pump-s3'
 const DAY_MS = 86_400_000
@@ -45,55 +51,7 @@ async function scene() {
   return { clock, vendor, device, restarted: start, saved: () => saved }
 }
 
-type Json = Record<string, JsonObject[string]>
-
-/** Changes a file of the repository without the keys: the signatures stay as they were. */
-function tamper(vendor: FakeVendor, name: string, change: (signed: Json) => void): void {
-  const bytes = vendor.repository.get(name)
-  assert.ok(bytes !== undefined, `no ${name}`)
-  const file = JSON.parse(fromUtf8(bytes)) as { signed: Json }
-  change(file.signed)
-  vendor.repository.set(name, utf8(JSON.stringify(file)))
-}
-
-/** As `tamper`, signed by whoever the attacker is. */
-function forge(
-  vendor: FakeVendor,
-  name: string,
-  signers: readonly TufSigner[],
-  change: (signed: Json) => void,
-): void {
-  tamper(vendor, name, change)
-  const { signed } = JSON.parse(fromUtf8(vendor.repository.get(name) ?? utf8(''))) as {
-    signed: Json
-  }
-  vendor.repository.set(name, signFile(signed, signers))
-}
-
-function newestFile(vendor: FakeVendor, role: string): string {
-  const pattern = new RegExp(`^[0-9]+[.]${role}[.]json$`)
-  const names = [...vendor.repository.keys()].filter((name) => pattern.test(name))
-  const [newest] = names.sort((a, b) => parseInt(b) - parseInt(a))
-  assert.ok(newest !== undefined)
-  return newest
-}
-
-/** What a thief of the online key can do: snapshot and timestamp over a file that it made, as the next version. */
-function nameInSnapshot(vendor: FakeVendor, role: string, bytes: Uint8Array): void {
-  const { version } = (JSON.parse(fromUtf8(bytes)) as { signed: { version: number } }).signed
-  vendor.repository.set(`${version}.${role}.json`, bytes)
-  const last = newestFile(vendor, 'snapshot')
-  const next = `${parseInt(last) + 1}.snapshot.json`
-  vendor.repository.set(next, vendor.repository.get(last) ?? utf8(''))
-  forge(vendor, next, [vendor.signers.online], (signed) => {
-    signed['version'] = parseInt(next)
-    signed['meta'] = { ...(signed['meta'] as Json), [`${role}.json`]: { version } }
-  })
-  forge(vendor, 'timestamp.json', [vendor.signers.online], (signed) => {
-    signed['version'] = Number(signed['version']) + 1
-    signed['meta'] = { 'snapshot.json': { version: parseInt(next) } }
-  })
-}
+type Json = SignedPart
 
 async function refusal(device: TrustedReleases): Promise<string | undefined> {
   const result = await device.refresh()

@@ -25,6 +25,14 @@
  * `createTufClient` does the same for any TUF repository and any target, with one durable file per role
  * (`createMetadataFolder`): it is what the conformance command line stands on.
  *
+ * A release may carry a *rollout policy* in its TUF target (`RolloutPolicySchema`): phases, who vouches for each,
+ * and the one release to go back to. The rollout role, which the gateway holds, only says within it when
+ * (`signRolloutOrder`): hold, abort, go back, or go on, which takes success reports that the devices named by the
+ * vendor have signed (`signReport`, hash-chained). `acceptRolloutOrder` and `judgeRollout` are what every device
+ * asks before it fetches and before it switches. So a stolen gateway can stop a rollout or send it back, and can
+ * neither skip the canary nor widen a phase; of failures it can hide at most as many as the policy's sample leaves
+ * out of the witnesses.
+ *
  * A release also goes on a stick: one CAR file whose first block (`releaseFileBlocks`) names the metadata, the
  * wraps and the release root that follow it, and is trusted as little as a gateway.
  *
@@ -61,6 +69,12 @@ export {
   signOnline,
   type VendorMetadata,
 } from './online-metadata.ts'
+export {
+  judgeRollout,
+  ROLLOUT_WAITS,
+  type RolloutVerdict,
+  type RolloutWait,
+} from './judge-rollout.ts'
 export { packRelease } from './pack-release.ts'
 export {
   collectMetadata,
@@ -75,6 +89,37 @@ export {
   releasePath,
   rootOfTargetPath,
 } from './release-target.ts'
+export {
+  type ChainEnd,
+  EMPTY_CHAIN,
+  followsChain,
+  openReport,
+  type ReportRefusal,
+  reportHash,
+  signReport,
+} from './report-chain.ts'
+export {
+  acceptRolloutOrder,
+  evidenceOf,
+  type FollowedOrder,
+  FollowedOrderSchema,
+  ORDER_REFUSALS,
+  type OrderRefusal,
+  signRolloutOrder,
+} from './rollout-order.ts'
+export { rolloutOfPlan } from './rollout-plan.ts'
+export {
+  evidenceNeeded,
+  GroupNameSchema,
+  phaseOfBucket,
+  type PlannedPhase,
+  planRollout,
+  type RolloutPhase,
+  type RolloutPolicy,
+  RolloutPolicySchema,
+  rolloutBucket,
+  witnessesDigest,
+} from './rollout-policy.ts'
 export type { RefreshRefusal, TrustedFiles } from './trust-session.ts'
 export {
   createTrustedReleases,
@@ -91,7 +136,7 @@ export {
   type TufTarget,
   verifiedTarget,
 } from './tuf-client.ts'
-export { lineRole } from './tuf-file.ts'
+export { lineRole, signFile } from './tuf-file.ts'
 export {
   createTufSeed,
   createTufSigner,

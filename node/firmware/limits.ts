@@ -1,3 +1,4 @@
+import { COHORT_MAX_DEVICES } from '../api/index.ts'
 import { KIB, MIB } from '../base/index.ts'
 
 /** Lists of a delta: 4,096 patches each, as many as `openPatches` takes. */
@@ -12,12 +13,13 @@ export const DELTA_BASES = 3
 export const RELEASE_ROOT_MAX_BYTES = 2 * KIB
 /** As chunks bounds files: 1 TiB. */
 export const IMAGE_MAX_BYTES = 1024 * 1024 * MIB
-/** One age stanza is about 120 bytes, so a full wrap is about 120 KiB; a device tries half of them on average. */
-export const WRAP_MAX_RECIPIENTS = 1_000
-export const WRAP_MAX_BYTES = 256 * KIB
-/** Cohorts whose keys one release file holds: 256,000 devices, 30 MiB. A device tries half of them on average. */
-export const RELEASE_FILE_MAX_WRAPS = 256
-/** 264 metadata files and 256 wraps, each with a link of 41 bytes and a name. */
+/** One cohort; one age stanza is 98 bytes. */
+export const WRAP_MAX_RECIPIENTS = COHORT_MAX_DEVICES
+/** A full wrap has 25 KB. */
+export const WRAP_MAX_BYTES = 64 * KIB
+/** Cohorts whose keys one release file holds: 262,144 devices, 25 MiB. A device tries half of them on average. */
+export const RELEASE_FILE_MAX_WRAPS = 1_024
+/** 264 metadata files and 1,024 wraps, each with a link of 41 bytes and a name. */
 export const RELEASE_FILE_HEAD_MAX_BYTES = 128 * KIB
 /** 104 bytes each: 54 MB for 32 GiB of distinct content. Older chunks fall out first. */
 export const KNOWN_MAX_CHUNKS = 524_288
@@ -47,3 +49,14 @@ export const DELEGATIONS_MAX = 32
 export const DEVICE_MODELS_MAX = 16
 /** Product lines of one vendor: as many as a snapshot may name (TUF_MAP_MAX_ENTRIES), with room to spare. */
 export const LINES_MAX = 256
+
+/** Places in the order in which a release reaches the devices: a phase is told to a hundredth of a percent. */
+export const ROLLOUT_BUCKETS = 10_000
+/** Phases of one rollout: canary, a few steps, everybody; each is 250 bytes in the line. */
+export const ROLLOUT_MAX_PHASES = 16
+/** Groups that a rollout may be limited to. */
+export const ROLLOUT_MAX_GROUPS = 16
+/** How long an order stays believed when nobody renews it: what a gateway that hides a hold can gain. */
+export const ROLLOUT_ORDER_MAX_LIFETIME_S = 24 * 60 * 60
+/** An order may be so far ahead of a device's clock. */
+export const ROLLOUT_CLOCK_SKEW_S = 5 * 60

@@ -14,6 +14,7 @@ import {
   releaseKeyHash,
   wrongKey,
 } from './release-root.ts'
+import { RolloutPolicySchema } from './rollout-policy.ts'
 import type { JsonObject } from './tuf-file.ts'
 import type { OpenedRelease, ReleaseTarget } from './types.ts'
 
@@ -40,6 +41,7 @@ const CustomSchema = z.object({
     .array(z.object({ baseRoot: ReleaseCid, deltaRoot: ReleaseCid, bytes: z.int().min(0) }))
     .max(MAX_DELTAS),
   announceSigner: HexText(20).transform((text) => text as EvmAddress),
+  rollout: RolloutPolicySchema.optional(),
 })
 
 /** The TUF target path of a release. */
@@ -81,6 +83,7 @@ export function toTufTarget(target: ReleaseTarget): JsonObject {
         bytes: delta.bytes,
       })),
       announceSigner: target.announceSigner,
+      ...(target.rollout === undefined ? {} : { rollout: target.rollout }),
     },
   }
 }

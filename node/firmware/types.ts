@@ -8,6 +8,7 @@ import {
 } from '../base/index.ts'
 import type { ChunkProfile, ChunkRef, TreeRef } from '../chunks/index.ts'
 import type { EvmAddress } from '../identity/index.ts'
+import type { RolloutPolicy } from './rollout-policy.ts'
 
 /** What everybody may know of a release: its root block, parsed and within its limits. Nobody has signed it yet. */
 export interface ReleaseRoot {
@@ -94,6 +95,8 @@ export interface ReleaseTarget {
   readonly deltas: readonly DeltaTarget[]
   /** Whose signature announcements of this vendor carry. */
   readonly announceSigner: EvmAddress
+  /** In which order devices may take it; at once when left out. */
+  readonly rollout?: RolloutPolicy | undefined
 }
 
 export type FirmwareErrorCode =

@@ -61,7 +61,7 @@ function invalid(message: string, blame: 'caller' | 'peer', cause?: unknown): Io
     fix:
       blame === 'peer'
         ? 'Ask the gateway for the wrap again.'
-        : 'Take the recipients from the gateway, 1,000 at a time.',
+        : `Take the recipients from the gateway, ${WRAP_MAX_RECIPIENTS} at a time.`,
     ...(cause === undefined ? {} : { cause }),
   })
 }

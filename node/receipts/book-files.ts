@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
-import { syncFolder } from '../base/index.ts'
+import { copyFile, type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { makeFolderDurably, syncFolder } from '../base/index.ts'
 import { lockFile } from './file-lock.ts'
 
 /** A file of a book, by positions; there is no cursor. */
@@ -38,9 +38,7 @@ const FILE_MODE = 0o600
 const FLAGS = { whole: constants.O_RDWR | constants.O_CREAT, new: 'wx+' } as const
 
 export const systemBookFiles: BookFiles = {
-  async makeFolder(path) {
-    await mkdir(path, { recursive: true })
-  },
+  makeFolder: (path) => makeFolderDurably(path),
   open: async (path, mode) => bookFile(await open(path, FLAGS[mode], FILE_MODE)),
   rename,
   remove: (path) => rm(path, { force: true }),

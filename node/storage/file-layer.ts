@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { codeOf, syncFolder } from '../base/index.ts'
+import { codeOf, makeFolderDurably, syncFolder } from '../base/index.ts'
 import { asStorageError } from './failures.ts'
 
 /** A file of the store, by positions; there is no cursor. */
@@ -39,10 +39,8 @@ const FLAGS = { read: 'r', change: 'r+', create: 'wx' } as const
 
 export const systemFiles: FileLayer = {
   open: async (path, mode) => storedFile(await open(path, FLAGS[mode])),
-  makeFolder: async (path) => {
-    // Blocks are sealed, but who one's friends are is not for other users of the machine.
-    await mkdir(path, { recursive: true, mode: 0o700 })
-  },
+  // Blocks are sealed, but who one's friends are is not for other users of the machine.
+  makeFolder: (path) => makeFolderDurably(path, { mode: 0o700 }),
   names: (folder) => readdir(folder),
   changedMs: async (path) => (await stat(path)).mtimeMs,
   rename,

@@ -27,7 +27,7 @@ import {
   readEnrollment,
   type Slots,
 } from '../device/index.ts'
-import { wrapReleaseKey } from '../firmware/index.ts'
+import { type RolloutPolicy, wrapReleaseKey } from '../firmware/index.ts'
 import { createIdentity, generateSeed, type Identity } from '../identity/index.ts'
 import { createRig, DOMAIN, type NodeSettings, type RigNode } from './exchange-rig.ts'
 import { createFakeGateway, type FakeGateway } from './fake-gateway.ts'
@@ -46,8 +46,13 @@ export interface DeviceFleet {
   publish(
     image: Uint8Array,
     version: string,
-    options?: { readonly deltas?: boolean },
+    options?: {
+      readonly deltas?: boolean
+      readonly rollout?: (root: CID) => RolloutPolicy
+    },
   ): Promise<PublishedRelease>
+  /** Of the one device that the fleet has. */
+  readonly identity: Identity
   /** Enrolled, with a home of its own. Started again with the same settings it goes on where it was. */
   device(settings?: DeviceSettings): Promise<RigDevice>
   stop(): Promise<void>
@@ -109,6 +114,7 @@ export async function createDeviceFleet(): Promise<DeviceFleet> {
       gateway.sources.push(seed.source)
       return seed
     },
+    identity,
     async publish(image, version, publishOptions = {}) {
       const before = new Set(vendor.blocks.keys())
       const { packed, target } = await vendor.publish(image, {

@@ -3,7 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { MIB, silentLog, systemClock, systemRandom, toHex, unixSeconds } from '../base/index.ts'
+import {
+  MIB,
+  type Startable,
+  silentLog,
+  stopAll,
+  systemClock,
+  systemRandom,
+  toHex,
+  unixSeconds,
+} from '../base/index.ts'
 import { createIdentity, generateSeed, type Identity } from '../identity/index.ts'
 import {
   createDeviceBook,
@@ -78,7 +87,6 @@ export async function createRig() {
       { ...base, ...(files === undefined ? {} : { files }) },
       { folder: join(folder, 'blocks'), quotaBytes },
     )
-    await storage.start()
     const serverBook = createServerBook({
       ...base,
       domain: DOMAIN,
@@ -91,8 +99,6 @@ export async function createRig() {
       identity,
       folder: join(folder, 'device-book'),
     })
-    await serverBook.start()
-    await deviceBook.start()
     const friends = new Map<string, PeerId>()
     const exchange = createExchange(
       {
@@ -121,7 +127,17 @@ export async function createRig() {
       },
       { serve: true, acceptPins: true, ...options },
     )
-    await exchange.start()
+    const started: Startable[] = []
+    try {
+      for (const part of [storage, serverBook, deviceBook, exchange]) {
+        await part.start()
+        started.unshift(part)
+      }
+    } catch (thrown) {
+      // On a disk that fails: what has started holds files of it.
+      await stopAll(started).catch(() => undefined)
+      throw thrown
+    }
     const made: RigNode & { readonly friends: Map<string, PeerId> } = {
       identity,
       folder,

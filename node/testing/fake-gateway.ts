@@ -5,12 +5,22 @@ import {
   enrollmentMessage,
   ENROLLMENT_PURPOSE,
   grantToJson,
+  type Progress,
+  ProgressSchema,
   type Report,
-  ReportSchema,
+  type SignedReport,
+  SignedReportSchema,
 } from '../api/index.ts'
 import { type Clock, fromHex, type Hex, MIB, toHex, unixSeconds } from '../base/index.ts'
 import type { Source } from '../exchange/index.ts'
 import type { DeltaTarget } from '../firmware/index.ts'
+import {
+  type ChainEnd,
+  EMPTY_CHAIN,
+  followsChain,
+  openReport,
+  reportHash,
+} from '../firmware/index.ts'
 import {
   type EvmAddress,
   evmAddressOfPeerId,
@@ -41,12 +51,19 @@ export interface FakeGateway {
   readonly sources: Source[]
   /** Enrolment codes by the model they are for. */
   readonly codes: Map<string, string>
+  /** Reports that were taken, opened. */
   readonly reports: Report[]
+  readonly signedReports: SignedReport[]
+  readonly progress: Progress[]
+  /** The end of the device's chain. */
+  chain: ChainEnd
+  /** What is answered about a rollout, by release. */
+  readonly orders: Map<string, unknown>
   readonly calls: string[]
   /** Network trouble: nothing gets through until it is false again. */
   isDown: boolean
   /** The answer to a path, instead of the honest one. */
-  readonly lies: Map<string, () => Response>
+  readonly lies: Map<string, (init: RequestInit) => Response>
 }
 
 export interface FakeGatewayNeeds {
@@ -132,7 +149,24 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
     return Response.json({ release: root, issuedAt, ttlS: ADDRESS_LIST_TTL_S, entries })
   }
 
+  const report = (signed: SignedReport): Response => {
+    const opened = openReport(device ?? '0x', signed)
+    if (!opened.ok) return problem(422, opened.reason, 'the report is not what its device signed')
+    const follows = followsChain(gateway.chain, signed.head)
+    if (!follows.ok) {
+      return problem(409, follows.reason, 'it does not follow', { chain: gateway.chain })
+    }
+    if (follows.value.isNew) {
+      gateway.chain = { seq: signed.head.seq, head: reportHash(signed.head) }
+      gateway.signedReports.push(signed)
+      if (opened.value !== null) gateway.reports.push(opened.value)
+    }
+    return Response.json({ stored: follows.value.isNew, ...gateway.chain })
+  }
+
   const answer = (method: string, path: string, body: unknown): Response => {
+    const orderOf = /^\/v1\/devices\/me\/rollouts\/([^/]+)$/.exec(path)?.[1]
+    if (orderOf !== undefined) return Response.json({ order: gateway.orders.get(orderOf) ?? null })
     const file = /^\/tuf\/[^/]+\/metadata\/(.+)$/.exec(path)?.[1]
     if (file !== undefined) return bytesOrNothing(vendor.repository.get(decodeURIComponent(file)))
     const keyOf = /^\/v1\/devices\/me\/releases\/([^/]+)\/key$/.exec(path)?.[1]
@@ -147,8 +181,10 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
       case 'POST /v1/devices/me/grants':
         return grant(body)
       case 'POST /v1/devices/me/reports':
-        gateway.reports.push(ReportSchema.parse(body))
-        return Response.json({ stored: true })
+        return report(SignedReportSchema.parse(body))
+      case 'POST /v1/devices/me/progress':
+        gateway.progress.push(ProgressSchema.parse(body))
+        return Response.json({ noted: true })
       default:
         return notFound(path)
     }
@@ -160,6 +196,10 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
     sources: [],
     codes: new Map(),
     reports: [],
+    signedReports: [],
+    progress: [],
+    chain: EMPTY_CHAIN,
+    orders: new Map(),
     calls: [],
     isDown: false,
     lies: new Map(),
@@ -170,7 +210,7 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
       gateway.calls.push(`${method} ${pathname}`)
       if (gateway.isDown) throw new TypeError('fetch failed')
       const lie = gateway.lies.get(pathname)
-      if (lie !== undefined) return lie()
+      if (lie !== undefined) return lie(init)
       const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
       return answer(method, pathname, body)
     },
@@ -178,9 +218,9 @@ export function createFakeGateway(needs: FakeGatewayNeeds): FakeGateway {
   return gateway
 }
 
-function problem(status: number, code: string, detail: string): Response {
+function problem(status: number, code: string, detail: string, more: object = {}): Response {
   return Response.json(
-    { type: `/docs#${code}`, title: code, status, code, detail },
+    { type: `/docs#${code}`, title: code, status, code, detail, ...more },
     { status, headers: { 'content-type': 'application/problem+json' } },
   )
 }

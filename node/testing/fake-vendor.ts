@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import { concat, utf8 } from '../base/index.ts'
 import { type GetBlock, PROFILE_64K } from '../chunks/index.ts'
 import {
@@ -15,6 +16,7 @@ import {
   packRelease,
   type ReleaseTarget,
   releaseKeyHash,
+  type RolloutPolicy,
   type SigningTime,
   signOnline,
   type TufSigner,
@@ -22,7 +24,7 @@ import {
   type VendorRoles,
 } from '../firmware/index.ts'
 import { createIdentity } from '../identity/index.ts'
-import { createMemoryBlocks, inPieces } from './memory-blocks.ts'
+import { createMemoryBlocks, inPieces, type MemoryBlocks } from './memory-blocks.ts'
 
 /** A vendor with real keys, real releases and a real TUF repository, all in memory. */
 export interface FakeVendor {
@@ -42,12 +44,14 @@ export interface FakeVendor {
   /** All blocks of all releases, by CID. */
   readonly blocks: Map<string, Uint8Array>
   publish(
-    image: Uint8Array,
+    image: Uint8Array | AsyncIterable<Uint8Array>,
     release: {
       readonly model: string
       readonly version: string
       /** With patches from the releases of that model before. */
       readonly deltas?: boolean
+      /** The policy of its rollout, once its root is known. */
+      readonly rollout?: (root: CID) => RolloutPolicy
     },
   ): Promise<{ readonly packed: PackedRelease; readonly target: ReleaseTarget }>
   /** Signs snapshot and timestamp over these files and serves them. */
@@ -57,7 +61,11 @@ export interface FakeVendor {
 
 /** `name` makes the keys: equal names give equal vendors. */
 export function createFakeVendor(
-  needs: { readonly clock: { nowMs(): number } },
+  needs: {
+    readonly clock: { nowMs(): number }
+    /** For releases that are larger than memory; nothing is in `blocks` then. */
+    readonly store?: Pick<MemoryBlocks, 'put' | 'get'>
+  },
   options: { readonly name: string },
 ): FakeVendor {
   const identity = createIdentity(seedOf(`${options.name} account`))
@@ -75,7 +83,8 @@ export function createFakeVendor(
     online: role(signers.online),
   }
   const repository = new Map<string, Uint8Array>()
-  const store = createMemoryBlocks()
+  const memory = createMemoryBlocks()
+  const store = needs.store ?? memory
   const published: { readonly model: string; readonly packed: PackedRelease }[] = []
   const contentSecret = seedOf(`${options.name} content`)
   const now = () => ({ nowMs: needs.clock.nowMs() })
@@ -113,20 +122,24 @@ export function createFakeVendor(
     roles,
     initialRoot: first.root,
     repository,
-    blocks: store.blocks,
+    blocks: memory.blocks,
     serve,
     get metadata() {
       return metadata
     },
-    async publish(image, { model, version, deltas = false }) {
-      const packed = await packRelease(inPieces(image), store.put, {
-        vendor: identity.evmAddress,
-        model,
-        version,
-        contentSecret,
-        zstdLevel: 1,
-        profile: PROFILE_64K,
-      })
+    async publish(image, { model, version, deltas = false, rollout }) {
+      const packed = await packRelease(
+        image instanceof Uint8Array ? inPieces(image) : image,
+        store.put,
+        {
+          vendor: identity.evmAddress,
+          model,
+          version,
+          contentSecret,
+          zstdLevel: 1,
+          profile: PROFILE_64K,
+        },
+      )
       const added = addRelease(
         metadata,
         {
@@ -137,6 +150,7 @@ export function createFakeVendor(
           releaseKeyHash: releaseKeyHash(packed.releaseKey),
           deltas: deltas ? await deltasTo(packed, model) : [],
           announceSigner: identity.evmAddress,
+          ...(rollout === undefined ? {} : { rollout: rollout(packed.root) }),
         },
         { targets: [signers.targets], line: [signers.line] },
         now(),

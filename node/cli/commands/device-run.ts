@@ -35,6 +35,7 @@ export const command = defineCommand({
       ),
       { host: '0.0.0.0', port: 0 },
     ),
+    group: many('--group NAME', 'a group that this device is in; a rollout may be for some only'),
     fetchOnly: flag('--fetch-only', 'serve nobody, and listen nowhere'),
     lan: withDefault(
       flag('--no-lan', 'neither look for such others on the local network nor be found there'),
