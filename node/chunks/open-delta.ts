@@ -1,4 +1,4 @@
-import { type AbortOptions, equalBytes } from '../base/index.ts'
+import { type AbortOptions, equalBytes, free } from '../base/index.ts'
 import { DELTA_MAX_PATCHES, OPEN_BUNDLES } from './limits.ts'
 import { applyPatch, deltaDamaged, openBundle, windowBytes } from './patch.ts'
 import { openList } from './patch-list.ts'
@@ -23,7 +23,7 @@ export interface Patches {
 export interface PatchNeeds {
   /** Blocks of the delta. */
   readonly get: GetBlock
-  /** Of the earlier image; undefined when it is shorter than that. */
+  /** Of the earlier image, in memory that nobody else uses: it is freed. Undefined when it is shorter than that. */
   readonly readBase: (offset: number, bytes: number) => Promise<Uint8Array | undefined>
   readonly baseBytes: number
 }
@@ -53,6 +53,7 @@ export async function openPatches(
       if (window === undefined) throw deltaDamaged('a window lies behind the image')
       const frame = frames.subarray(patch.frameAt, patch.frameAt + patch.frameBytes)
       const plain = applied(frame, window, ref)
+      free(window)
       if (plain.byteLength === ref.plainBytes && equalBytes(sha256(plain), ref.plainHash)) {
         return plain
       }
