@@ -48,7 +48,9 @@ async function rebuilt(pair: Pair, get: GetBlock = pair.store.get) {
   const patches = await openPatches(pair.delta.lists, {
     get,
     readBase: async (offset, bytes) =>
-      offset + bytes > base.byteLength ? undefined : base.subarray(offset, offset + bytes),
+      offset + bytes > base.byteLength
+        ? undefined
+        : Uint8Array.from(base.subarray(offset, offset + bytes)),
     baseBytes: base.byteLength,
   })
   let offset = 0

@@ -1,4 +1,4 @@
-import { type AbortOptions, equalBytes } from '../base/index.ts'
+import { type AbortOptions, equalBytes, free } from '../base/index.ts'
 import { DELTA_MAX_PATCHES, OPEN_BUNDLES, OPEN_PATCHES } from './limits.ts'
 import { applyPatch, deltaDamaged, openBundle, windowBytes } from './patch.ts'
 import { openList } from './patch-list.ts'
@@ -23,7 +23,7 @@ export interface Patches {
 export interface PatchNeeds {
   /** Blocks of the delta. */
   readonly get: GetBlock
-  /** Of the earlier image; undefined when it is shorter than that. */
+  /** Of the earlier image, in memory that nobody else uses: it is freed. Undefined when it is shorter than that. */
   readonly readBase: (offset: number, bytes: number) => Promise<Uint8Array | undefined>
   readonly baseBytes: number
 }
@@ -61,7 +61,9 @@ export async function openPatches(
       const { windowAt, frameAt, frameBytes, plainBytes } = patch
       const window = await needs.readBase(windowAt, windowBytes(windowAt, needs.baseBytes))
       if (window === undefined) throw deltaDamaged('a window lies behind the image')
-      return applied(frames.subarray(frameAt, frameAt + frameBytes), window, plainBytes)
+      const made = applied(frames.subarray(frameAt, frameAt + frameBytes), window, plainBytes)
+      free(window)
+      return made
     },
   )
   return {
@@ -70,7 +72,8 @@ export async function openPatches(
     async apply(patch, { ref, offset }, abort = {}) {
       const made = await madeBy(patch, abort)
       const at = offset - patch.offset
-      const plain = at < 0 ? new Uint8Array() : made.slice(at, at + ref.plainBytes)
+      // A copy: zlib gives a Buffer, whose slices are views, and the caller may free what he gets.
+      const plain = new Uint8Array(at < 0 ? 0 : made.subarray(at, at + ref.plainBytes))
       if (plain.byteLength === ref.plainBytes && equalBytes(sha256(plain), ref.plainHash)) {
         return plain
       }
