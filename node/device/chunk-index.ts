@@ -54,8 +54,8 @@ function* decode(buffer: Buffer): Generator<IndexEntry> {
 
 /** Chunks of an image that is on this device already. */
 export interface LocalChunks {
-  /** The chunk's plaintext, hashed just now; undefined when the image does not have it (any more). */
-  read(plainHash: Uint8Array, bytes: number): Promise<Uint8Array | undefined>
+  /** The chunk's plaintext, hashed just now; undefined when the image does not have it (any more). See `readChunk`. */
+  read(plainHash: Uint8Array, bytes: number, into?: Buffer): Promise<Uint8Array | undefined>
   /** What stands at that place, unchecked; undefined when the image ends before. */
   readAt(offset: number, bytes: number): Promise<Uint8Array | undefined>
   readonly imageBytes: number
@@ -78,10 +78,10 @@ export async function openLocalChunks(
   const file = await openIfThere(image)
   if (file === undefined) return undefined
   return {
-    async read(plainHash, length) {
+    async read(plainHash, length, into) {
       const offset = places.get(keyOf(plainHash))
       if (offset === undefined) return undefined
-      return readChunk(file, offset, length, plainHash)
+      return readChunk(file, offset, length, plainHash, into)
     },
     readAt: (offset, length) => readFully(file, offset, Buffer.allocUnsafe(length)),
     imageBytes,

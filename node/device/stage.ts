@@ -124,6 +124,8 @@ export async function stageImage(
       })
       return isMade
     }
+    // What is there already is looked at one by one.
+    const into = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
     let offset = 0
     let chunk = 0
     const walk = { maxPlainBytes: imageBytes, signal: fetching.signal }
@@ -132,7 +134,7 @@ export async function stageImage(
         const to = { file, resumes, ref, offset, chunk: chunk++ }
         index.add({ offset, bytes: ref.plainBytes, plainHash: ref.plainHash })
         offset += ref.plainBytes
-        if (!(await isThere(to)) && !(await copyChunk(needs.local, to))) {
+        if (!(await isThere(to, into)) && !(await copyChunk(needs.local, to, into))) {
           await fetching.enter(1, (signal) => bring(to, signal))
           continue
         }
@@ -168,14 +170,18 @@ interface Placement {
 }
 
 /** An earlier run has written it. */
-async function isThere({ file, resumes, ref, offset }: Placement): Promise<boolean> {
+async function isThere({ file, resumes, ref, offset }: Placement, into: Buffer): Promise<boolean> {
   if (!resumes) return false
-  return (await readChunk(file, offset, ref.plainBytes, ref.plainHash)) !== undefined
+  return (await readChunk(file, offset, ref.plainBytes, ref.plainHash, into)) !== undefined
 }
 
 /** False when the running image does not have it. */
-async function copyChunk(local: LocalChunks | undefined, to: Placement): Promise<boolean> {
-  const plain = await local?.read(to.ref.plainHash, to.ref.plainBytes)
+async function copyChunk(
+  local: LocalChunks | undefined,
+  to: Placement,
+  into: Buffer,
+): Promise<boolean> {
+  const plain = await local?.read(to.ref.plainHash, to.ref.plainBytes, into)
   if (plain === undefined) return false
   await writeChunk(to, plain)
   return true

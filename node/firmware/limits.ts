@@ -1,7 +1,7 @@
 import { COHORT_MAX_DEVICES } from '../api/index.ts'
 import { KIB, MIB } from '../base/index.ts'
 
-/** Lists of a delta: 8,192 patches each, as many as `openPatches` takes. */
+/** Lists of a delta: 4,096 patches each, as many as `openPatches` takes. */
 export const DELTA_MAX_LISTS = 32
 /** 32 links and keys, two digests. */
 export const DELTA_ROOT_MAX_BYTES = 4 * KIB
