@@ -1,5 +1,5 @@
 /** Our device as a process: writes a release into the other slot, from blocks on the disk, as the agent does. */
-import { holdBytes, silentLog, tuneForSmallMemory } from '@ioex/node/base'
+import { free, holdBytes, silentLog, tuneForSmallMemory } from '@ioex/node/base'
 import type { GetBlock } from '@ioex/node/chunks'
 import {
   type BlockSource,
@@ -77,10 +77,14 @@ function hold(get: GetBlock): BlockSource['fetch'] {
   return async (cid, options) => holdBytes(await get(cid, options))
 }
 
-/** As a session puts a block on the disk; one that is there is not read again. */
+/** As a session puts a block on the disk: whoever wants it meanwhile waits for the same one. */
 function once(get: GetBlock): NonNullable<BlockSource['delta']>['fetch'] {
-  return async (cid, options) => {
-    if (!seen.has(cid.toString())) await get(cid, options)
+  const coming = new Map<string, Promise<void>>()
+  return (cid, options) => {
+    const name = cid.toString()
+    const known = coming.get(name) ?? get(cid, options).then(free)
+    coming.set(name, known)
+    return known
   }
 }
 
