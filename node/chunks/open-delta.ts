@@ -72,8 +72,9 @@ export async function openPatches(
     async apply(patch, { ref, offset }, abort = {}) {
       const made = await madeBy(patch, abort)
       const at = offset - patch.offset
+      if (at < 0) throw deltaDamaged('one begins behind its chunk')
       // A copy: zlib gives a Buffer, whose slices are views, and the caller may free what he gets.
-      const plain = new Uint8Array(at < 0 ? 0 : made.subarray(at, at + ref.plainBytes))
+      const plain = new Uint8Array(made.subarray(at, at + ref.plainBytes))
       if (plain.byteLength === ref.plainBytes && equalBytes(sha256(plain), ref.plainHash)) {
         return plain
       }
