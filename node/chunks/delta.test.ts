@@ -62,7 +62,9 @@ async function rebuilt(pair: Pair, get: GetBlock = pair.store.get) {
     const wanted = pair.next.subarray(offset, offset + ref.plainBytes)
     if (patch !== undefined) {
       assert.ok(!have.has(hex(ref)), 'no patch for what the base has')
-      assert.ok(wanted.equals(await patches.apply(patch, { ref, offset })))
+      const plain = await patches.apply(patch, { ref, offset })
+      assert.ok(wanted.equals(plain.bytes))
+      plain.release()
       patched++
     } else if (!have.has(hex(ref))) plain++
     offset += ref.plainBytes

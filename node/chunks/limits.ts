@@ -54,6 +54,11 @@ export const PATCH_WINDOW_LOG = 21
  * on a kernel package, with as much time for both, 4.8 MB by chunks and 3.7 MB by half a MiB.
  */
 export const PATCH_PLAIN_BYTES = 512 * KIB
+/**
+ * Of one patch; more tell that the content is another one. Half a MiB of a program takes a thousand, and 16,384
+ * take up to 192 KiB of a device's memory.
+ */
+export const PATCH_MAX_STEPS = 16_384
 /** Of the window, what the neighbours' places may span; the rest is room for a wrong guess. */
 export const PATCH_EXTENT_BYTES = 768 * KIB
 /** Patches of about 20 KiB travel together; one bundle is one block. */

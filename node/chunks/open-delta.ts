@@ -1,4 +1,4 @@
-import { type AbortOptions, equalBytes, free } from '../base/index.ts'
+import { type AbortOptions, equalBytes, free, type HeldBytes, holdBytes } from '../base/index.ts'
 import { DELTA_MAX_PATCHES, OPEN_BUNDLES, OPEN_PATCHES } from './limits.ts'
 import { applyPatch, deltaDamaged, openBundle, windowBytes } from './patch.ts'
 import { openList } from './patch-list.ts'
@@ -8,16 +8,18 @@ import type { Bundle, ChunkRef, GetBlock, Patch, TreeRef } from './types.ts'
 export interface Patches {
   /** The one that makes the chunk with this number in file order. */
   find(chunk: number): Patch | undefined
+  /** All that travel together. */
+  inBundle(bundle: Bundle): readonly Patch[]
   readonly size: number
   /**
-   * The chunk's plaintext, compared with the recipe, in a buffer of its own; `offset` is where it begins in the new
-   * image. Throws delta-damaged when the patch makes something else, and what `get` and `readBase` throw.
+   * The chunk's plaintext, compared with the recipe, to be released by the caller; `offset` is where it begins in the
+   * new image. Throws delta-damaged when the patch makes something else, and what `get` and `readBase` throw.
    */
   apply(
     patch: Patch,
     chunk: { readonly ref: ChunkRef; readonly offset: number },
     options?: AbortOptions,
-  ): Promise<Uint8Array>
+  ): Promise<HeldBytes>
 }
 
 export interface PatchNeeds {
@@ -41,43 +43,52 @@ export async function openPatches(
   for (const list of lists) {
     for (const patch of openList(list, await needs.get(list.cid, options))) {
       const before = patches.at(-1)
-      if (before !== undefined && patch.chunk < before.chunk + before.chunks) {
-        throw deltaDamaged('two make the same chunk')
-      }
+      const isBehind =
+        before === undefined ||
+        (patch.chunk >= before.chunk + before.chunks &&
+          patch.offset >= before.offset + before.plainBytes)
+      if (!isBehind) throw deltaDamaged('two make the same chunk')
+      if (patch.windowAt > needs.baseBytes) throw deltaDamaged('a window lies behind the image')
       patches.push(patch)
     }
     if (patches.length > DELTA_MAX_PATCHES) throw deltaDamaged('there are too many')
   }
-  const openOf = createCache(
+  const ofBundle = Map.groupBy(patches, ({ bundle }) => bundle)
+  const bundles = createCache(
     OPEN_BUNDLES,
-    ({ cid }: Bundle) => cid.toString(),
-    async (bundle, abort) => openBundle(bundle, await needs.get(bundle.cid, abort)),
+    async (bundle: Bundle, abort) => openBundle(bundle, await needs.get(bundle.cid, abort)),
+    free,
   )
-  const madeBy = createCache(
+  const made = createCache(
     OPEN_PATCHES,
-    ({ chunk }: Patch) => chunk,
-    async (patch, abort) => {
-      const frames = await openOf(patch.bundle, abort)
-      const { windowAt, frameAt, frameBytes, plainBytes } = patch
-      const window = await needs.readBase(windowAt, windowBytes(windowAt, needs.baseBytes))
-      if (window === undefined) throw deltaDamaged('a window lies behind the image')
-      const made = applied(frames.subarray(frameAt, frameAt + frameBytes), window, plainBytes)
-      free(window)
-      return made
+    async ({ bundle, ...patch }: Patch, abort) => {
+      const { form, windowAt, frameAt, frameBytes, plainBytes } = patch
+      const frames = await bundles.get(bundle, abort)
+      // A copy: the bundle may have been given back when the window has been read.
+      const frame = { form, bytes: new Uint8Array(frames.subarray(frameAt, frameAt + frameBytes)) }
+      const windowSize = windowBytes(windowAt, needs.baseBytes)
+      const plain = await applyPatch(
+        frame,
+        { plainBytes, windowBytes: windowSize },
+        (from, bytes) => needs.readBase(windowAt + from, bytes),
+      )
+      return { plain: holdBytes(plain), missing: patch.chunks }
     },
+    ({ plain }) => plain.release(),
   )
   return {
     find: (chunk) => patchOf(patches, chunk),
+    inBundle: (bundle) => ofBundle.get(bundle) ?? [],
     size: patches.length,
     async apply(patch, { ref, offset }, abort = {}) {
-      const made = await madeBy(patch, abort)
+      const of = await made.get(patch, abort)
       const at = offset - patch.offset
-      if (at < 0) throw deltaDamaged('one begins behind its chunk')
-      // A copy: zlib gives a Buffer, whose slices are views, and the caller may free what he gets.
-      const plain = new Uint8Array(made.subarray(at, at + ref.plainBytes))
-      if (plain.byteLength === ref.plainBytes && equalBytes(sha256(plain), ref.plainHash)) {
-        return plain
-      }
+      const isWithin = at >= 0 && at + ref.plainBytes <= of.plain.bytes.byteLength
+      const plain = isWithin ? of.plain.share(at, at + ref.plainBytes) : undefined
+      // Nobody comes for it again.
+      if (--of.missing === 0) made.drop(patch)
+      if (plain !== undefined && equalBytes(sha256(plain.bytes), ref.plainHash)) return plain
+      plain?.release()
       throw deltaDamaged(`the one from chunk ${patch.chunk} on makes other bytes`)
     },
   }
@@ -96,32 +107,34 @@ function patchOf(patches: readonly Patch[], chunk: number): Patch | undefined {
   return found !== undefined && chunk < found.chunk + found.chunks ? found : undefined
 }
 
-function applied(frame: Uint8Array, window: Uint8Array, plainBytes: number): Uint8Array {
-  try {
-    return applyPatch(frame, window, plainBytes)
-  } catch (cause) {
-    throw deltaDamaged('one cannot be applied', cause)
-  }
-}
-
-/** Makes each thing once for all who wait for it; those made last are kept. */
-function createCache<Of>(
+/** Makes each thing once for all who wait for it; those made last are kept, the others given back. */
+function createCache<Of, Made>(
   most: number,
-  nameOf: (of: Of) => string | number,
-  make: (of: Of, options: AbortOptions) => Promise<Uint8Array>,
+  make: (of: Of, options: AbortOptions) => Promise<Made>,
+  giveBack: (made: Made) => void,
 ) {
-  const kept = new Map<string | number, Promise<Uint8Array>>()
-  return (of: Of, options: AbortOptions): Promise<Uint8Array> => {
-    const name = nameOf(of)
-    const known = kept.get(name)
-    if (known !== undefined) return known
-    const made = make(of, options)
-    kept.set(name, made)
-    made.catch(() => kept.delete(name))
-    for (const oldest of kept.keys()) {
-      if (kept.size <= most) break
-      kept.delete(oldest)
-    }
-    return made
+  const kept = new Map<Of, Promise<Made>>()
+  const drop = (of: Of) => {
+    const made = kept.get(of)
+    kept.delete(of)
+    // After all who wait for it: they have asked before.
+    made?.then(giveBack, () => undefined)
+  }
+  return {
+    drop,
+    get(of: Of, options: AbortOptions): Promise<Made> {
+      const known = kept.get(of)
+      if (known !== undefined) return known
+      const made = make(of, options)
+      kept.set(of, made)
+      made.catch(() => {
+        if (kept.get(of) === made) kept.delete(of)
+      })
+      for (const oldest of kept.keys()) {
+        if (kept.size <= most) break
+        drop(oldest)
+      }
+      return made
+    },
   }
 }

@@ -22,8 +22,8 @@ export interface ListedBundle {
 
 /**
  * Payload, dag-cbor: `[keys, counts, rows]`: the keys of the bundles one behind the other, how many patches are
- * in each, and for every patch `chunks skipped, chunks, bytes skipped, bytes, change of shift, frame bytes` in one
- * flat list. The shift is where the window begins, less where the first chunk does: the same for many neighbours.
+ * in each, and for every patch `chunks skipped, chunks, bytes skipped, bytes, change of shift, form, sealed bytes
+ * of the chunks, frame bytes` in one flat list. The shift is where the window begins, less where the first chunk does: the same for many neighbours.
  */
 export function listContent(bundles: readonly ListedBundle[]): NodeContent {
   const keys = new Uint8Array(bundles.length * KEY_BYTES)
@@ -36,7 +36,8 @@ export function listContent(bundles: readonly ListedBundle[]): NodeContent {
     for (const row of rows) {
       const ownShift = row.windowAt - row.offset
       numbers.push(row.chunk - chunk, row.chunks, row.offset - offset, row.plainBytes)
-      numbers.push(ownShift - shift, row.frameBytes)
+      numbers.push(ownShift - shift, FORMS.indexOf(row.form))
+      numbers.push(row.insteadOfBytes, row.frameBytes)
       chunk = row.chunk + row.chunks
       offset = row.offset + row.plainBytes
       shift = ownShift
@@ -48,7 +49,8 @@ export function listContent(bundles: readonly ListedBundle[]): NodeContent {
   }
 }
 
-const ROW_NUMBERS = 6
+const ROW_NUMBERS = 8
+const FORMS = ['dictionary', 'steps'] as const
 
 /** The patches of one list, in the order of chunks. Throws node-damaged and delta-damaged. */
 export function openList(ref: TreeRef, block: Uint8Array): readonly Patch[] {
@@ -109,13 +111,16 @@ function rowReader(numbers: readonly number[]): () => PatchRow | undefined {
   return () => {
     const row = numbers.slice(at, at + ROW_NUMBERS)
     at += ROW_NUMBERS
-    const [chunksSkipped, chunks, bytesSkipped, plainBytes, change, frameBytes] = row
-    if (chunksSkipped === undefined || chunks === undefined || bytesSkipped === undefined) return
-    if (plainBytes === undefined || change === undefined || frameBytes === undefined) return
+    if (row.length < ROW_NUMBERS) return
+    const [chunksSkipped = 0, chunks = 0, bytesSkipped = 0, plainBytes = 0] = row
+    const [change = 0, formNumber = 0, insteadOfBytes = 0, frameBytes = 0] = row.slice(4)
+    const form = FORMS[formNumber]
+    if (form === undefined) return
     chunk += chunksSkipped
     offset += bytesSkipped
     shift += change
-    const read = { chunk, chunks, offset, plainBytes, windowAt: offset + shift, frameBytes }
+    const windowAt = offset + shift
+    const read = { chunk, chunks, offset, plainBytes, windowAt, form, insteadOfBytes, frameBytes }
     chunk += chunks
     offset += plainBytes
     return chunksSkipped >= 0 && bytesSkipped >= 0 && isPossible(read) ? read : undefined
@@ -124,9 +129,12 @@ function rowReader(numbers: readonly number[]): () => PatchRow | undefined {
 
 function isPossible(row: PatchRow): boolean {
   return (
+    row.chunk <= TREE_MAX_PLAIN_BYTES &&
     row.chunks > 0 &&
     row.chunks <= row.plainBytes &&
     row.plainBytes <= CHUNK_MAX_BYTES &&
+    row.insteadOfBytes >= 0 &&
+    row.insteadOfBytes <= TREE_MAX_PLAIN_BYTES &&
     row.frameBytes > 0 &&
     row.frameBytes <= CHUNK_MAX_BYTES &&
     row.offset <= TREE_MAX_PLAIN_BYTES &&

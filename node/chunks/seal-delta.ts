@@ -23,10 +23,11 @@ interface Todo extends ChunkGroup {
 }
 
 interface Made {
-  readonly row: PatchRow
-  readonly frame: Uint8Array | undefined
+  readonly chunks: number
   /** Of the chunks as they are. */
   readonly sealedBytes: number
+  /** Undefined when it is not worth it. */
+  readonly patch?: { readonly row: PatchRow; readonly frame: Uint8Array }
 }
 
 /**
@@ -59,17 +60,17 @@ export async function sealDelta(
     (one, signal) => patchOf(one, { reader, get, baseBytes }, { ...options, signal }),
     options,
   )
-  for await (const { row, frame, sealedBytes } of made) {
-    done += row.chunks
+  for await (const { chunks, sealedBytes, patch } of made) {
+    done += chunks
     options.onProgress?.(done, ofChunks)
-    if (frame === undefined) {
+    if (patch === undefined) {
       count.plainBytes += sealedBytes
       continue
     }
     count.patches++
-    count.patchedChunks += row.chunks
+    count.patchedChunks += chunks
     count.insteadOfBytes += sealedBytes
-    await writer.add(row, frame)
+    await writer.add(patch.row, patch.frame)
   }
   const { lists, deltaBytes } = await writer.finish()
   return { lists, deltaBytes, ...count }
@@ -109,11 +110,15 @@ async function patchOf(
   const window = await from.reader.read(windowAt, windowBytes(windowAt, from.baseBytes), abort)
   const plain: Uint8Array[] = []
   for (const ref of refs) plain.push(await openChunk(ref, await from.get(ref.cid, abort)))
-  const frame = await makePatch(concat(plain), window, options.zstdLevel)
+  const { zstdLevel } = options
+  const made = await makePatch(concat(plain), window, { zstdLevel, ...abort })
   const sealedBytes = refs.reduce((sum, ref) => sum + ref.sealedBytes, 0)
-  const isWorthIt = frame !== undefined && frame.byteLength <= PATCH_MAX_SHARE * sealedBytes
-  const row = { ...group, frameBytes: frame?.byteLength ?? 0 }
-  return { row, frame: isWorthIt ? frame : undefined, sealedBytes }
+  if (made === undefined || made.bytes.byteLength > PATCH_MAX_SHARE * sealedBytes) {
+    return { chunks: group.chunks, sealedBytes }
+  }
+  const { form, bytes: frame } = made
+  const row = { ...group, form, insteadOfBytes: sealedBytes, frameBytes: frame.byteLength }
+  return { chunks: group.chunks, sealedBytes, patch: { row, frame } }
 }
 
 /** Frames become bundles, bundles become lists; each block is put as soon as it is full. */

@@ -89,6 +89,9 @@ export interface Patch {
   readonly plainBytes: number
   /** Where the window begins in the earlier image. */
   readonly windowAt: number
+  readonly form: 'dictionary' | 'steps'
+  /** Sealed bytes of the chunks that it makes, as the publisher says. */
+  readonly insteadOfBytes: number
   readonly frameAt: number
   readonly frameBytes: number
   readonly bundle: Bundle

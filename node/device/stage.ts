@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { CID } from 'multiformats/cid'
 import {
   type AbortOptions,
@@ -13,7 +14,13 @@ import {
   toHex,
 } from '../base/index.ts'
 import { type ChunkRef, type GetBlock, openChunk, type TreeRef, walkTree } from '../chunks/index.ts'
-import { type ChunkIndex, createChunkIndex, type LocalChunks, readChunk } from './chunk-index.ts'
+import {
+  type ChunkIndex,
+  createChunkIndex,
+  type LocalChunks,
+  readChunk,
+  readFully,
+} from './chunk-index.ts'
 import type { PatchSource } from './patch-source.ts'
 import {
   CHUNK_MAX_BYTES,
@@ -118,8 +125,11 @@ export async function stageImage(
       await opening.run(to.ref.plainBytes + PATCH_WORK_BYTES, async () => {
         const plain = await patches.make(to, signal)
         if (plain === undefined) return
-        await writeChunk(to, plain)
-        free(plain)
+        try {
+          await writeChunk(to, plain.bytes)
+        } finally {
+          plain.release()
+        }
         isMade = true
       })
       return isMade
@@ -228,8 +238,8 @@ async function openPart(
 }
 
 /**
- * Reads the whole part file back from disk, hashes every chunk and the whole, and only then gives it its
- * name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
+ * Reads the whole part file back from disk, hashes it, notes the checksums of its chunks, and only then gives it
+ * its name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
  */
 export async function verifyAndName(
   paths: SlotPaths,
@@ -240,27 +250,44 @@ export async function verifyAndName(
   const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
   const file = await open(paths.part, 'r')
   try {
-    for (const { offset, bytes, plainHash } of expected.index.entries()) {
+    // The digest of the whole covers every chunk; each is hashed again only to find the one that is not as it was.
+    let entry = 0
+    for (const { offset, bytes } of expected.index.entries()) {
       options.signal?.throwIfAborted()
-      const chunk = await readChunk(file, offset, bytes, plainHash, buffer)
+      const chunk = await readFully(file, offset, buffer.subarray(0, bytes))
       if (chunk === undefined) throw mismatch(offset)
       whole.update(chunk)
+      expected.index.note(entry++, crc32(chunk))
     }
+    const digest = whole.digest()
+    if (!digest.equals(expected.imageHash)) {
+      await requireChunks(file, expected.index)
+      throw deviceError('release-refused', 'the image is another one than the release says', {
+        blame: 'peer',
+        fix: 'The publisher made a mistake; publish the release again.',
+      })
+    }
+    await named(paths)
+    return toHex(digest)
   } finally {
     await file.close()
   }
-  const digest = whole.digest()
-  if (!digest.equals(expected.imageHash)) {
-    throw deviceError('release-refused', 'the image is another one than the release says', {
-      blame: 'peer',
-      fix: 'The publisher made a mistake; publish the release again.',
-    })
+}
+
+/** Whose fault it is when the whole is another one. Throws `image-mismatch` when the disk gives back other chunks. */
+async function requireChunks(file: FileHandle, index: ChunkIndex): Promise<void> {
+  const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
+  for (const { offset, bytes, plainHash } of index.entries()) {
+    const chunk = await readChunk(file, offset, bytes, plainHash, buffer)
+    if (chunk === undefined) throw mismatch(offset)
   }
+}
+
+async function named(paths: SlotPaths): Promise<void> {
   await rename(paths.part, paths.image)
   await syncFolder(paths.folder)
   // An earlier run may have made the slot and died before its name was safe.
   await syncFolder(dirname(paths.folder))
-  return toHex(digest)
 }
 
 function mismatch(offset: number) {
