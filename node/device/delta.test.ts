@@ -19,7 +19,11 @@ const SECOND = (() => {
 
 /** A device that runs the first release, and a second one that came out with patches. */
 async function withSecond(
-  run: (fleet: DeviceFleet, device: RigDevice) => Promise<void>,
+  run: (
+    fleet: DeviceFleet,
+    device: RigDevice,
+    second: { readonly sealedBytes: number },
+  ) => Promise<void>,
 ): Promise<void> {
   const fleet = await createDeviceFleet()
   try {
@@ -27,8 +31,8 @@ async function withSecond(
     const device = await fleet.device({ giveUpAfterMs: 1_500 })
     await fleet.publish(FIRST, '1.0.0')
     assert.equal((await device.agent.update()).outcome, 'updated')
-    await fleet.publish(SECOND, '1.1.0', { deltas: true })
-    await run(fleet, device)
+    const second = await fleet.publish(SECOND, '1.1.0', { deltas: true })
+    await run(fleet, device, second)
   } finally {
     await fleet.stop()
   }
@@ -70,6 +74,20 @@ describe('a device for whose release there are patches', () => {
       await writeFile(path, damaged)
       assert.equal((await device.agent.update()).outcome, 'updated')
       assert.ok((await running(fleet)).equals(SECOND))
+    }))
+
+  test('with an image that is damaged throughout fetches what a full download takes', () =>
+    withSecond(async (fleet, device, { sealedBytes }) => {
+      const path = join(fleet.folder, 'device', 'slots', 'current', 'image')
+      const damaged = await readFile(path)
+      for (let at = 300; at < damaged.byteLength; at += 300_000) {
+        damaged[at] = (damaged[at] ?? 0) ^ 1
+      }
+      await writeFile(path, damaged)
+      const { outcome, totals } = await device.agent.update()
+      assert.equal(outcome, 'updated')
+      assert.ok((await running(fleet)).equals(SECOND))
+      assert.ok(totals.fetchedBytes <= 1.01 * sealedBytes, `${totals.fetchedBytes} bytes`)
     }))
 
   test('fetches all chunks when nobody holds the patches', async () => {
