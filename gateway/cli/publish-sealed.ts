@@ -11,6 +11,7 @@ import { Readable } from 'node:stream'
 import { CarWriter } from '@ipld/car'
 import {
   BlocksStoredSchema,
+  COHORT_MAX_DEVICES,
   type Http,
   RecipientPageSchema,
   type Release,
@@ -18,6 +19,7 @@ import {
   type RolloutPlan,
   RolloutSchema,
   VendorSchema,
+  WRAPS_AT_ONCE,
 } from '@ioex/node/api'
 import { MIB, type Clock } from '@ioex/node/base'
 import { PROFILE_64K } from '@ioex/node/chunks'
@@ -44,8 +46,6 @@ import { encodeMetadata, toBase64, type VendorHome, type VendorSettings } from '
 export const UPLOAD_TIMEOUT_MS = 4 * 60 * 60_000
 /** zstd's own default; the gateway packs managed releases with the same. */
 const ZSTD_LEVEL = 3
-/** Cohorts that go along with the release; more are sent behind it. */
-const WRAPS_AT_ONCE = 16
 
 interface Needs {
   readonly home: VendorHome
@@ -239,7 +239,7 @@ async function beginRollout({ http, signal }: Needs, json: object): Promise<void
   await http.json({ method: 'POST', path: '/v1/rollouts', json, signal }, RolloutSchema)
 }
 
-/** A wrap for each page of recipients, which is a cohort. */
+/** A wrap for each cohort of recipients. */
 export async function wrapAll(
   { http, signal }: Pick<Needs, 'http' | 'signal'>,
   releaseKey: Uint8Array,
@@ -252,12 +252,13 @@ export async function wrapAll(
       { method: 'GET', path: list.path, query: { ...list.query, after }, signal },
       RecipientPageSchema,
     )
-    if (page.items.length > 0) {
+    for (let at = 0; at < page.items.length; at += COHORT_MAX_DEVICES) {
+      const cohort = page.items.slice(at, at + COHORT_MAX_DEVICES)
       const wrap = await wrapReleaseKey(
         releaseKey,
-        page.items.map(({ ageRecipient }) => ageRecipient),
+        cohort.map(({ ageRecipient }) => ageRecipient),
       )
-      wraps.push({ devices: page.items.map(({ device }) => device), wrap: toBase64(wrap) })
+      wraps.push({ devices: cohort.map(({ device }) => device), wrap: toBase64(wrap) })
     }
     after = page.next ?? undefined
   } while (after !== undefined)
