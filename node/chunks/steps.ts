@@ -131,34 +131,69 @@ function varintReader(bytes: Uint8Array) {
 
 /** `window` begins at `from`. */
 export function takeSteps({ steps, from, content }: ReadSteps, window: Uint8Array): Uint8Array {
-  const plain = Buffer.allocUnsafeSlow(content.byteLength)
-  let inserted = steps.reduce((sum, { add }) => sum + add, 0)
+  const plain = new Uint8Array(new ArrayBuffer(content.byteLength))
+  const add = adderOf(content, window, plain)
+  let inserted = steps.reduce((sum, step) => sum + step.add, 0)
   let difference = 0
   let at = 0
   let place = -from
-  for (const { add, insert, seek } of steps) {
-    addBytes(plain, at, window, place, content, difference, add)
-    difference += add
-    at += add
-    plain.set(content.subarray(inserted, inserted + insert), at)
-    inserted += insert
-    at += insert
-    place += add + seek
+  for (const step of steps) {
+    add(at, place, difference, step.add)
+    difference += step.add
+    at += step.add
+    for (let end = at + step.insert; at < end; at++) plain[at] = byteOf(content, inserted++)
+    place += step.add + step.seek
   }
   return plain
 }
 
-function addBytes(
-  plain: Uint8Array,
-  at: number,
-  window: Uint8Array,
-  place: number,
-  differences: Uint8Array,
-  first: number,
-  count: number,
-): void {
-  for (let index = 0; index < count; index++) {
-    plain[at + index] = byteOf(window, place + index) + byteOf(differences, first + index)
+const WORD_BYTES = 4
+/** Shorter steps are added byte by byte: there is nothing to gain. */
+const BY_WORDS_FROM_BYTES = 128
+
+/**
+ * Adds `count` differences to the window. Nearly all are zero, so that long steps are copied and the differences
+ * looked at by words.
+ */
+function adderOf(content: Uint8Array, window: Uint8Array, plain: Uint8Array) {
+  const unaligned = -content.byteOffset & (WORD_BYTES - 1)
+  const wordCount = Math.max(0, (content.byteLength - unaligned) >> 2)
+  const words =
+    wordCount === 0
+      ? new Int32Array()
+      : new Int32Array(content.buffer, content.byteOffset + unaligned, wordCount)
+  return (at: number, place: number, difference: number, count: number): void => {
+    if (count < BY_WORDS_FROM_BYTES) {
+      addBytes(at, place, difference, count)
+      return
+    }
+    plain.set(window.subarray(place, place + count), at)
+    const first = Math.ceil((difference - unaligned) / WORD_BYTES)
+    const end = Math.floor((difference + count - unaligned) / WORD_BYTES)
+    const wordsAt = first * WORD_BYTES + unaligned
+    const behind = end * WORD_BYTES + unaligned
+    addBytes(at, place, difference, wordsAt - difference)
+    for (let word = first; word < end; word++) {
+      // Four at once while they are zero.
+      while (word + 4 <= end && isZero(word)) word += 4
+      if (word === end) break
+      if (words[word] === 0) continue
+      const skipped = word * WORD_BYTES + unaligned - difference
+      addBytes(at + skipped, place + skipped, difference + skipped, WORD_BYTES)
+    }
+    const done = behind - difference
+    addBytes(at + done, place + done, behind, count - done)
+  }
+
+  function isZero(word: number): boolean {
+    const either = (words[word] as number) | (words[word + 1] as number)
+    return (either | (words[word + 2] as number) | (words[word + 3] as number)) === 0
+  }
+
+  function addBytes(at: number, place: number, difference: number, count: number): void {
+    for (let index = 0; index < count; index++) {
+      plain[at + index] = byteOf(window, place + index) + byteOf(content, difference + index)
+    }
   }
 }
 

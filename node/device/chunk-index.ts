@@ -1,11 +1,13 @@
 import { hash } from 'node:crypto'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
-import { codeOf, writeFileDurably } from '../base/index.ts'
+import { codeOf, MIB, writeFileDurably } from '../base/index.ts'
 
 /** offset u64, length u32, CRC-32 u32, SHA-256 of the plaintext; all little endian. */
 const ENTRY_BYTES = 48
 const CHECKSUM_AT = 12
+/** Of an image that are looked at in one step. */
+const LOOK_BYTES = MIB
 const MAGIC = Buffer.from('ioexidx2')
 
 interface IndexEntry {
@@ -81,29 +83,44 @@ interface ChunkSum {
   readonly checksum: number
 }
 
-/** Chunks are looked at one after the other, in one buffer, and remembered. */
+/** Chunks are looked at in their order, as many at once as fit into one buffer, and remembered. */
 function intactness(file: FileHandle, sums: readonly ChunkSum[]): LocalChunks['isIntact'] {
   const seen = new Map<ChunkSum, boolean>()
-  let into = Buffer.alloc(0)
-  let before: Promise<unknown> = Promise.resolve()
-  const look = async (sum: ChunkSum): Promise<boolean> => {
-    const known = seen.get(sum)
-    if (known !== undefined) return known
-    if (into.byteLength < sum.bytes) into = Buffer.allocUnsafeSlow(sum.bytes)
-    const chunk = await readFully(file, sum.offset, into.subarray(0, sum.bytes))
-    const isIntact = chunk !== undefined && crc32(chunk) === sum.checksum
-    seen.set(sum, isIntact)
-    return isIntact
+  const largest = sums.reduce((most, { bytes }) => Math.max(most, bytes), 0)
+  let buffer: Buffer | undefined
+  const look = async (chunks: readonly ChunkSum[], from: number, bytes: number) => {
+    buffer ??= Buffer.allocUnsafeSlow(Math.max(largest, LOOK_BYTES))
+    const read = await readFully(file, from, buffer.subarray(0, bytes))
+    for (const chunk of chunks) {
+      const at = chunk.offset - from
+      const isIntact =
+        read !== undefined && crc32(read.subarray(at, at + chunk.bytes)) === chunk.checksum
+      seen.set(chunk, isIntact)
+    }
   }
-  return (offset, bytes) => {
-    const looked = before.then(async () => {
-      for (let at = firstEndingBehind(sums, offset); at < sums.length; at++) {
-        const sum = sums[at]
-        if (sum === undefined || sum.offset >= offset + bytes) break
-        if (!(await look(sum))) return false
+  const lookAt = async (chunks: readonly ChunkSum[]): Promise<boolean> => {
+    let run: ChunkSum[] = []
+    let bytes = 0
+    for (const chunk of [...chunks.filter((one) => !seen.has(one)), undefined]) {
+      const [first] = run
+      const follows = first !== undefined && chunk?.offset === first.offset + bytes
+      const isFull = chunk === undefined || !follows || bytes + chunk.bytes > LOOK_BYTES
+      if (first !== undefined && isFull) {
+        await look(run, first.offset, bytes)
+        run = []
+        bytes = 0
       }
-      return true
-    })
+      if (chunk === undefined) break
+      run.push(chunk)
+      bytes += chunk.bytes
+    }
+    return chunks.every((chunk) => seen.get(chunk) === true)
+  }
+  let before: Promise<unknown> = Promise.resolve()
+  return (offset, bytes) => {
+    const from = firstEndingBehind(sums, offset)
+    const to = firstEndingBehind(sums, offset + bytes - 1)
+    const looked = before.then(() => lookAt(sums.slice(from, to + 1)))
     before = looked.catch(() => undefined)
     return looked
   }
@@ -168,7 +185,7 @@ export async function readChunk(
 }
 
 /** Undefined when the file ends before `into` is full. */
-export async function readFully(
+async function readFully(
   file: FileHandle,
   offset: number,
   into: Buffer,

@@ -14,13 +14,7 @@ import {
   toHex,
 } from '../base/index.ts'
 import { type ChunkRef, type GetBlock, openChunk, type TreeRef, walkTree } from '../chunks/index.ts'
-import {
-  type ChunkIndex,
-  createChunkIndex,
-  type LocalChunks,
-  readChunk,
-  readFully,
-} from './chunk-index.ts'
+import { type ChunkIndex, createChunkIndex, type LocalChunks, readChunk } from './chunk-index.ts'
 import type { PatchSource } from './patch-source.ts'
 import {
   CHUNK_MAX_BYTES,
@@ -247,17 +241,13 @@ export async function verifyAndName(
   options: AbortOptions = {},
 ): Promise<Hex> {
   const whole = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
+  const noteSums = sumsOf(expected.index)
   const file = await open(paths.part, 'r')
   try {
     // The digest of the whole covers every chunk; each is hashed again only to find the one that is not as it was.
-    let entry = 0
-    for (const { offset, bytes } of expected.index.entries()) {
-      options.signal?.throwIfAborted()
-      const chunk = await readFully(file, offset, buffer.subarray(0, bytes))
-      if (chunk === undefined) throw mismatch(offset)
-      whole.update(chunk)
-      expected.index.note(entry++, crc32(chunk))
+    for await (const piece of piecesOf(file, options)) {
+      whole.update(piece)
+      noteSums(piece)
     }
     const digest = whole.digest()
     if (!digest.equals(expected.imageHash)) {
@@ -271,6 +261,39 @@ export async function verifyAndName(
     return toHex(digest)
   } finally {
     await file.close()
+  }
+}
+
+/** Notes the checksums of the chunks in a file that comes in pieces of any size. */
+function sumsOf(index: ChunkIndex): (piece: Uint8Array) => void {
+  const entries = index.entries()[Symbol.iterator]()
+  let chunk = entries.next()
+  let entry = 0
+  let missing = chunk.value?.bytes ?? 0
+  let sum = 0
+  return (piece) => {
+    for (let at = 0; at < piece.byteLength && chunk.done !== true; ) {
+      const part = piece.subarray(at, at + missing)
+      sum = crc32(part, sum)
+      at += part.byteLength
+      missing -= part.byteLength
+      if (missing > 0) continue
+      index.note(entry++, sum)
+      sum = 0
+      chunk = entries.next()
+      missing = chunk.value?.bytes ?? 0
+    }
+  }
+}
+
+/** A file in pieces of VERIFY_READ_BYTES, each of them good until the next one. */
+async function* piecesOf(file: FileHandle, { signal }: AbortOptions): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
+  for (;;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await file.read(piece, 0, piece.byteLength)
+    if (bytesRead === 0) return
+    yield piece.subarray(0, bytesRead)
   }
 }
 
@@ -304,13 +327,8 @@ export async function hashFile(path: string, options: AbortOptions = {}): Promis
   const whole = createHash('sha256')
   const file = await open(path, 'r')
   try {
-    const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
-    for (;;) {
-      options.signal?.throwIfAborted()
-      const { bytesRead } = await file.read(piece, 0, piece.byteLength)
-      if (bytesRead === 0) return toHex(whole.digest())
-      whole.update(piece.subarray(0, bytesRead))
-    }
+    for await (const piece of piecesOf(file, options)) whole.update(piece)
+    return toHex(whole.digest())
   } finally {
     await file.close()
   }
