@@ -131,18 +131,19 @@ function varintReader(bytes: Uint8Array) {
 
 /** `window` begins at `from`. */
 export function takeSteps({ steps, from, content }: ReadSteps, window: Uint8Array): Uint8Array {
-  const plain = new Uint8Array(new ArrayBuffer(content.byteLength))
-  const add = adderOf(content, window, plain)
-  let inserted = steps.reduce((sum, step) => sum + step.add, 0)
+  const plain = new Uint8Array(Buffer.allocUnsafeSlow(content.byteLength).buffer)
+  const words = wordsOf(content)
+  let inserted = steps.reduce((sum, { add }) => sum + add, 0)
   let difference = 0
   let at = 0
   let place = -from
-  for (const step of steps) {
-    add(at, place, difference, step.add)
-    difference += step.add
-    at += step.add
-    for (let end = at + step.insert; at < end; at++) plain[at] = byteOf(content, inserted++)
-    place += step.add + step.seek
+  for (const { add, insert, seek } of steps) {
+    if (add < BY_WORDS_FROM_BYTES) addBytes({ plain, window, content }, at, place, difference, add)
+    else addByWords({ plain, window, content, words }, at, place, difference, add)
+    difference += add
+    at += add
+    for (let end = at + insert; at < end; at++) plain[at] = byteOf(content, inserted++)
+    place += add + seek
   }
   return plain
 }
@@ -151,49 +152,74 @@ const WORD_BYTES = 4
 /** Shorter steps are added byte by byte: there is nothing to gain. */
 const BY_WORDS_FROM_BYTES = 128
 
-/**
- * Adds `count` differences to the window. Nearly all are zero, so that long steps are copied and the differences
- * looked at by words.
- */
-function adderOf(content: Uint8Array, window: Uint8Array, plain: Uint8Array) {
-  const unaligned = -content.byteOffset & (WORD_BYTES - 1)
-  const wordCount = Math.max(0, (content.byteLength - unaligned) >> 2)
-  const words =
-    wordCount === 0
-      ? new Int32Array()
-      : new Int32Array(content.buffer, content.byteOffset + unaligned, wordCount)
-  return (at: number, place: number, difference: number, count: number): void => {
-    if (count < BY_WORDS_FROM_BYTES) {
-      addBytes(at, place, difference, count)
-      return
-    }
-    plain.set(window.subarray(place, place + count), at)
-    const first = Math.ceil((difference - unaligned) / WORD_BYTES)
-    const end = Math.floor((difference + count - unaligned) / WORD_BYTES)
-    const wordsAt = first * WORD_BYTES + unaligned
-    const behind = end * WORD_BYTES + unaligned
-    addBytes(at, place, difference, wordsAt - difference)
-    for (let word = first; word < end; word++) {
-      // Four at once while they are zero.
-      while (word + 4 <= end && isZero(word)) word += 4
-      if (word === end) break
-      if (words[word] === 0) continue
-      const skipped = word * WORD_BYTES + unaligned - difference
-      addBytes(at + skipped, place + skipped, difference + skipped, WORD_BYTES)
-    }
-    const done = behind - difference
-    addBytes(at + done, place + done, behind, count - done)
-  }
+/** The whole words within; they begin where memory is aligned. */
+function wordsOf(content: Uint8Array): Int32Array {
+  const from = alignedFrom(content)
+  const count = (content.byteLength - from) >> 2
+  if (count <= 0) return new Int32Array(new ArrayBuffer(0))
+  return new Int32Array(content.buffer, content.byteOffset + from, count)
+}
 
-  function isZero(word: number): boolean {
-    const either = (words[word] as number) | (words[word + 1] as number)
-    return (either | (words[word + 2] as number) | (words[word + 3] as number)) === 0
-  }
+function alignedFrom({ byteOffset }: Uint8Array): number {
+  return -byteOffset & (WORD_BYTES - 1)
+}
 
-  function addBytes(at: number, place: number, difference: number, count: number): void {
-    for (let index = 0; index < count; index++) {
-      plain[at + index] = byteOf(window, place + index) + byteOf(content, difference + index)
-    }
+interface Adding {
+  readonly plain: Uint8Array
+  readonly window: Uint8Array
+  readonly content: Uint8Array
+}
+
+/** Nearly all differences are zero: the window is copied, and they are looked at by words. */
+function addByWords(
+  from: Adding & { readonly words: Int32Array },
+  at: number,
+  place: number,
+  difference: number,
+  count: number,
+): void {
+  const { plain, window, content, words } = from
+  plain.set(window.subarray(place, place + count), at)
+  const aligned = alignedFrom(content)
+  const first = Math.ceil((difference - aligned) / WORD_BYTES)
+  const end = Math.floor((difference + count - aligned) / WORD_BYTES)
+  addBytes(from, at, place, difference, first * WORD_BYTES + aligned - difference)
+  for (let word = nextChange(words, first, end); word < end; ) {
+    const skipped = word * WORD_BYTES + aligned - difference
+    addBytes(from, at + skipped, place + skipped, difference + skipped, WORD_BYTES)
+    word = nextChange(words, word + 1, end)
+  }
+  const done = end * WORD_BYTES + aligned - difference
+  addBytes(from, at + done, place + done, difference + done, count - done)
+}
+
+/** The next word from there on that is not zero, or `end`. */
+function nextChange(words: Int32Array, from: number, end: number): number {
+  let word = from
+  // Four at once; without a function for one of them, as it takes a while until V8 puts it in its place.
+  while (
+    word + 4 <= end &&
+    ((words[word] as number) |
+      (words[word + 1] as number) |
+      (words[word + 2] as number) |
+      (words[word + 3] as number)) ===
+      0
+  ) {
+    word += 4
+  }
+  while (word < end && words[word] === 0) word++
+  return word
+}
+
+function addBytes(
+  { plain, window, content }: Adding,
+  at: number,
+  place: number,
+  difference: number,
+  count: number,
+): void {
+  for (let index = 0; index < count; index++) {
+    plain[at + index] = (window[place + index] as number) + (content[difference + index] as number)
   }
 }
 
