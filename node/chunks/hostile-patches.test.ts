@@ -307,7 +307,7 @@ describe('a patch', () => {
     assert.ok(patch !== undefined)
     const ref = refOf(BASE.slice(at, MIB))
     const plain = await patches.apply(patch, { ref, offset: 0 })
-    assert.deepEqual(plain.bytes, Buffer.from(BASE.slice(at, MIB)))
+    assert.deepEqual(Uint8Array.from(plain.bytes), BASE.slice(at, MIB))
     plain.release()
     assert.deepEqual(read, [PLAIN_BYTES])
   })
