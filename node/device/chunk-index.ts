@@ -25,7 +25,7 @@ export interface ChunkIndex {
   /** The CRC-32 of the entry with that number, counted from 0: a faster look whether a disk still holds it. */
   note(entry: number, checksum: number): void
   readonly length: number
-  entries(): Iterable<IndexEntry>
+  entries(): Iterable<IndexEntry, undefined>
   save(path: string): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export function createChunkIndex(): ChunkIndex {
   }
 }
 
-function* decode(buffer: Buffer): Generator<IndexEntry & ChunkSum> {
+function* decode(buffer: Buffer): Generator<IndexEntry & ChunkSum, undefined> {
   for (let at = 0; at + ENTRY_BYTES <= buffer.byteLength; at += ENTRY_BYTES) {
     yield {
       offset: Number(buffer.readBigUInt64LE(at)),
@@ -60,6 +60,7 @@ function* decode(buffer: Buffer): Generator<IndexEntry & ChunkSum> {
       plainHash: buffer.subarray(at + 16, at + ENTRY_BYTES),
     }
   }
+  return undefined
 }
 
 /** Chunks of an image that is on this device already. */
