@@ -116,10 +116,10 @@ async function applied(claims: Claims): Promise<Uint8Array> {
   return bytes
 }
 
-/** Steps as the format has them: `[add, insert, seek]`, then what they consist of. */
+/** Steps as the format has them: `[add, insert, seek]`, then what is inserted and what is changed. */
 function stepsOf(
   steps: readonly (readonly [number, number, number])[],
-  content: Uint8Array,
+  content: Uint8Array = new Uint8Array(),
   count = steps.length,
 ): Uint8Array {
   const zigzag = (number: number) => (number < 0 ? -2 * number - 1 : 2 * number)
@@ -135,11 +135,9 @@ function stepsOf(
   return zstdCompressSync(concat([...head, content]))
 }
 
-const ZEROS = new Uint8Array(PLAIN_BYTES)
-
 describe('a list of patches', () => {
   test('that is as the format says is taken', async () => {
-    const frames = stepsOf([[PLAIN_BYTES, 0, 0]], ZEROS)
+    const frames = stepsOf([[PLAIN_BYTES, 0, 0]])
     assert.deepEqual(await applied({ frames }), WANTED)
   })
 
@@ -237,17 +235,19 @@ describe('a patch', () => {
   })
 
   test('that makes other bytes than the recipe says is refused in both forms', async () => {
-    await isUnapplied(stepsOf([[PLAIN_BYTES, 0, 0]], noise(PLAIN_BYTES, 4)), /makes other bytes/)
+    await isUnapplied(stepsOf([[0, PLAIN_BYTES, 0]], noise(PLAIN_BYTES, 4)), /makes other bytes/)
     const frames = zstdCompressSync(noise(PLAIN_BYTES, 4))
     await isUnapplied(frames, /makes other bytes/, { form: 0 })
   })
 
   test('that makes less than the recipe says is refused', async () => {
-    await isUnapplied(zstdCompressSync(ZEROS.subarray(1)), /makes other bytes/, { form: 0 })
+    await isUnapplied(zstdCompressSync(new Uint8Array(PLAIN_BYTES - 1)), /makes other bytes/, {
+      form: 0,
+    })
   })
 
   test('that claims more chunks than it makes makes none of the others', async () => {
-    const frames = stepsOf([[PLAIN_BYTES, 0, 0]], ZEROS)
+    const frames = stepsOf([[PLAIN_BYTES, 0, 0]])
     const { patches } = await opened({ frames, rows: [{ chunks: PLAIN_BYTES }] })
     const patch = patches.find(PLAIN_BYTES - 1)
     assert.ok(patch !== undefined)
@@ -287,7 +287,21 @@ describe('a patch', () => {
     ['are none', []],
   ] satisfies readonly (readonly [string, readonly [number, number, number][], number?])[]) {
     test(`whose steps ${what} is refused`, () =>
-      isUnapplied(stepsOf(steps, ZEROS, count), /steps that lead nowhere/))
+      isUnapplied(stepsOf(steps, new Uint8Array(), count), /steps that lead nowhere/))
+  }
+
+  for (const [what, changes] of [
+    ['begins behind the end', [0xff, 0xff, 0x7f, 1, 1]],
+    ['goes on behind the end', [0xff, 0xff, 3, 2, 1, 1]],
+    ['is longer than what is there', [0, 3, 1, 1]],
+    ['has no length', [1]],
+    ['has a length that never ends', [0, 0xff, 0xff, 0xff, 0xff, 0xff]],
+  ] satisfies readonly (readonly [string, number[]])[]) {
+    test(`with a change that ${what} is refused`, () =>
+      isUnapplied(
+        stepsOf([[PLAIN_BYTES, 0, 0]], Uint8Array.from(changes)),
+        /changes what it does not make/,
+      ))
   }
 
   test('whose numbers never end is refused', () =>
@@ -295,13 +309,10 @@ describe('a patch', () => {
 
   test('reads of the image what it uses, at most a window', async () => {
     const at = MIB - PLAIN_BYTES
-    const frames = stepsOf(
-      [
-        [0, 0, at],
-        [PLAIN_BYTES, 0, 0],
-      ],
-      ZEROS,
-    )
+    const frames = stepsOf([
+      [0, 0, at],
+      [PLAIN_BYTES, 0, 0],
+    ])
     const { patches, read } = await opened({ frames })
     const patch = patches.find(0)
     assert.ok(patch !== undefined)

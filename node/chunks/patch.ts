@@ -17,7 +17,7 @@ import { type Bundle, chunkError, type Patch } from './types.ts'
  * as raw dictionary (RFC 8878, 5: a dictionary without a magic number). `steps`: what changed within that window
  * (see steps.ts), for programs a half of the other form. Several make a bundle, which is sealed as a whole.
  */
-export type PatchForm = Patch['form']
+type PatchForm = Patch['form']
 
 const DICTIONARY_MAGIC = [0x37, 0xa4, 0x30, 0xec]
 
@@ -96,6 +96,7 @@ export async function applyPatch(
   const plain = takeSteps(read, window)
   free(encoded)
   free(window)
+  if (plain === undefined) throw deltaDamaged('one changes what it does not make')
   return plain
 }
 

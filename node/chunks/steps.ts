@@ -3,11 +3,13 @@ import { concat } from '../base/index.ts'
 import { PATCH_MAX_STEPS } from './limits.ts'
 
 /**
- * New content as steps over a window of an earlier image: `add` bytes of the window with differences, then `insert`
- * bytes that it does not have, then the place in the window moves by `seek`.
+ * New content as steps over a window of an earlier image: `add` bytes as they are in the window, then `insert`
+ * bytes that it does not have, then the place in the window moves by `seek`. What the steps make is alike, not equal:
+ * the changes follow.
  *
- * As bytes: the number of steps; all `add`, all `insert`, all `seek` (zigzag), each an unsigned varint; the
- * differences (new less old, modulo 256: nearly all zero); the inserted bytes.
+ * As bytes: the number of steps; all `add`, all `insert`, all `seek` (zigzag); the inserted bytes; then for each run
+ * of changed bytes how many stay as they are before it, its length, and what is added to each, modulo 256. All
+ * numbers are unsigned varints.
  */
 export interface Step {
   readonly add: number
@@ -15,7 +17,7 @@ export interface Step {
   readonly seek: number
 }
 
-/** Undefined when there are so many that patches are not the way to tell it. */
+/** Undefined when steps are not the way to tell it. */
 export function encodeSteps(
   steps: readonly Step[],
   window: Uint8Array,
@@ -28,20 +30,17 @@ export function encodeSteps(
     ...steps.map(({ insert }) => insert),
     ...steps.map(({ seek }) => (seek < 0 ? -2 * seek - 1 : 2 * seek)),
   ]
-  const differences: Uint8Array[] = []
   const inserted: Uint8Array[] = []
   let at = 0
-  let place = 0
-  for (const { add, insert, seek } of steps) {
-    const first = place
-    differences.push(
-      plain.slice(at, at + add).map((byte, index) => byte - byteOf(window, first + index)),
-    )
+  for (const { add, insert } of steps) {
     inserted.push(plain.subarray(at + add, at + add + insert))
     at += add + insert
-    place += add + seek
   }
-  return concat([encodeNumbers(numbers), ...differences, ...inserted])
+  const insertedBytes = concat(inserted)
+  const alike = copied(steps, 0, window, insertedBytes, plain.byteLength)
+  const changes = changesOf(alike, plain)
+  const encoded = concat([encodeNumbers(numbers), insertedBytes, changes])
+  return encoded.byteLength <= encodedMaxBytes(plain.byteLength) ? encoded : undefined
 }
 
 function encodeNumbers(numbers: readonly number[]): Uint8Array {
@@ -54,11 +53,28 @@ function encodeNumbers(numbers: readonly number[]): Uint8Array {
   return bytes
 }
 
+function changesOf(alike: Uint8Array, plain: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = []
+  let done = 0
+  for (let at = 0; at < plain.byteLength; ) {
+    if (alike[at] === plain[at]) {
+      at++
+      continue
+    }
+    const from = at
+    while (at < plain.byteLength && alike[at] !== plain[at]) at++
+    parts.push(encodeNumbers([from - done, at - from]))
+    parts.push(plain.slice(from, at).map((byte, index) => byte - byteOf(alike, from + index)))
+    done = at
+  }
+  return concat(parts)
+}
+
 /** Of a step's numbers at most: three varints of up to four bytes each. */
 const STEP_MAX_BYTES = 12
 const COUNT_MAX_BYTES = 4
 
-/** Steps and bytes that make so much plaintext are not longer than this. */
+/** Steps that make so much plaintext are not longer than this: others are of no use. */
 export function encodedMaxBytes(plainBytes: number): number {
   return plainBytes + COUNT_MAX_BYTES + PATCH_MAX_STEPS * STEP_MAX_BYTES
 }
@@ -66,11 +82,12 @@ export function encodedMaxBytes(plainBytes: number): number {
 /** Steps that make exactly `plainBytes` and stay within their window. */
 export interface ReadSteps {
   readonly steps: readonly Step[]
-  /** What of the window they add to. */
+  readonly plainBytes: number
+  /** What of the window they copy. */
   readonly from: number
   readonly to: number
-  /** Differences and inserted bytes. */
-  readonly content: Uint8Array
+  readonly inserted: Uint8Array
+  readonly changes: Uint8Array
 }
 
 /** Undefined when they are none, or reach where they must not. */
@@ -79,17 +96,17 @@ export function readSteps(
   plainBytes: number,
   windowBytes: number,
 ): ReadSteps | undefined {
-  const read = varintReader(encoded)
-  const count = read.next()
+  const cursor = { at: 0 }
+  const count = nextNumber(encoded, cursor)
   if (count > PATCH_MAX_STEPS) return undefined
-  const column = () => Array.from({ length: count }, read.next)
+  const column = () => Array.from({ length: count }, () => nextNumber(encoded, cursor))
   const adds = column()
   const inserts = column()
   const seeks = column()
-  const content = encoded.subarray(read.at)
   const steps: Step[] = []
   let place = 0
   let made = 0
+  let insertedBytes = 0
   let from = windowBytes
   let to = 0
   for (const [index, add] of adds.entries()) {
@@ -97,6 +114,7 @@ export function readSteps(
     const zigzag = seeks[index] ?? 0
     const seek = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
     made += add + insert
+    insertedBytes += insert
     // Numbers that could not be read are NaN, which nothing compares with.
     if (!(made <= plainBytes && place >= 0 && place + add <= windowBytes)) return undefined
     if (add > 0) {
@@ -106,121 +124,77 @@ export function readSteps(
     place += add + seek
     steps.push({ add, insert, seek })
   }
-  if (made !== plainBytes || content.byteLength !== plainBytes) return undefined
-  return { steps, from: Math.min(from, to), to, content }
-}
-
-/** Every number is NaN from the first one on that is none. */
-function varintReader(bytes: Uint8Array) {
-  const reader = {
-    at: 0,
-    next(): number {
-      try {
-        const [number, length] = varint.decode(bytes, reader.at)
-        reader.at += length
-        return number
-      } catch {
-        // The library throws a RangeError at what is no varint, or is cut off.
-        reader.at = bytes.byteLength
-        return Number.NaN
-      }
-    },
+  const changesAt = cursor.at + insertedBytes
+  if (made !== plainBytes || changesAt > encoded.byteLength) return undefined
+  return {
+    steps,
+    plainBytes,
+    from: Math.min(from, to),
+    to,
+    inserted: encoded.subarray(cursor.at, changesAt),
+    changes: encoded.subarray(changesAt),
   }
-  return reader
 }
 
-/** `window` begins at `from`. */
-export function takeSteps({ steps, from, content }: ReadSteps, window: Uint8Array): Uint8Array {
-  const plain = new Uint8Array(Buffer.allocUnsafeSlow(content.byteLength).buffer)
-  const words = wordsOf(content)
-  let inserted = steps.reduce((sum, { add }) => sum + add, 0)
-  let difference = 0
+/** `window` begins at `from`. Undefined when changes lie behind the end. */
+export function takeSteps(read: ReadSteps, window: Uint8Array): Uint8Array | undefined {
+  const plain = copied(read.steps, read.from, window, read.inserted, read.plainBytes)
+  return change(plain, read.changes) ? plain : undefined
+}
+
+function copied(
+  steps: readonly Step[],
+  from: number,
+  window: Uint8Array,
+  inserted: Uint8Array,
+  plainBytes: number,
+): Uint8Array {
+  const plain = new Uint8Array(Buffer.allocUnsafeSlow(plainBytes).buffer)
   let at = 0
   let place = -from
+  let done = 0
   for (const { add, insert, seek } of steps) {
-    if (add < BY_WORDS_FROM_BYTES) addBytes({ plain, window, content }, at, place, difference, add)
-    else addByWords({ plain, window, content, words }, at, place, difference, add)
-    difference += add
+    plain.set(window.subarray(place, place + add), at)
     at += add
-    for (let end = at + insert; at < end; at++) plain[at] = byteOf(content, inserted++)
+    plain.set(inserted.subarray(done, done + insert), at)
+    done += insert
+    at += insert
     place += add + seek
   }
   return plain
 }
 
-const WORD_BYTES = 4
-/** Shorter steps are added byte by byte: there is nothing to gain. */
-const BY_WORDS_FROM_BYTES = 128
-
-/** The whole words within; they begin where memory is aligned. */
-function wordsOf(content: Uint8Array): Int32Array {
-  const from = alignedFrom(content)
-  const count = (content.byteLength - from) >> 2
-  if (count <= 0) return new Int32Array(new ArrayBuffer(0))
-  return new Int32Array(content.buffer, content.byteOffset + from, count)
-}
-
-function alignedFrom({ byteOffset }: Uint8Array): number {
-  return -byteOffset & (WORD_BYTES - 1)
-}
-
-interface Adding {
-  readonly plain: Uint8Array
-  readonly window: Uint8Array
-  readonly content: Uint8Array
-}
-
-/** Nearly all differences are zero: the window is copied, and they are looked at by words. */
-function addByWords(
-  from: Adding & { readonly words: Int32Array },
-  at: number,
-  place: number,
-  difference: number,
-  count: number,
-): void {
-  const { plain, window, content, words } = from
-  plain.set(window.subarray(place, place + count), at)
-  const aligned = alignedFrom(content)
-  const first = Math.ceil((difference - aligned) / WORD_BYTES)
-  const end = Math.floor((difference + count - aligned) / WORD_BYTES)
-  addBytes(from, at, place, difference, first * WORD_BYTES + aligned - difference)
-  for (let word = nextChange(words, first, end); word < end; ) {
-    const skipped = word * WORD_BYTES + aligned - difference
-    addBytes(from, at + skipped, place + skipped, difference + skipped, WORD_BYTES)
-    word = nextChange(words, word + 1, end)
+/** False when they lie behind the end, or are cut off. */
+function change(plain: Uint8Array, changes: Uint8Array): boolean {
+  const cursor = { at: 0 }
+  let place = 0
+  while (cursor.at < changes.byteLength) {
+    place += nextNumber(changes, cursor)
+    const length = nextNumber(changes, cursor)
+    const isThere = place + length <= plain.byteLength && cursor.at + length <= changes.byteLength
+    if (!isThere) return false
+    for (let index = 0; index < length; index++) {
+      plain[place + index] = byteOf(plain, place + index) + byteOf(changes, cursor.at + index)
+    }
+    place += length
+    cursor.at += length
   }
-  const done = end * WORD_BYTES + aligned - difference
-  addBytes(from, at + done, place + done, difference + done, count - done)
+  return true
 }
 
-/** The next word from there on that is not zero, or `end`. */
-function nextChange(words: Int32Array, from: number, end: number): number {
-  let word = from
-  // Four at once; without a function for one of them, as it takes a while until V8 puts it in its place.
-  while (
-    word + 4 <= end &&
-    ((words[word] as number) |
-      (words[word + 1] as number) |
-      (words[word + 2] as number) |
-      (words[word + 3] as number)) ===
-      0
-  ) {
-    word += 4
+/**
+ * NaN where there is none, or one of more than four bytes. By hand, as programs have tens of thousands of them in
+ * one patch and the library makes an array for each.
+ */
+function nextNumber(bytes: Uint8Array, cursor: { at: number }): number {
+  let number = 0
+  for (let shift = 0; shift < 28; shift += 7) {
+    const byte = bytes[cursor.at++]
+    if (byte === undefined) return Number.NaN
+    number |= (byte & 0x7f) << shift
+    if (byte < 0x80) return number
   }
-  while (word < end && words[word] === 0) word++
-  return word
-}
-
-function addBytes(
-  { plain, window, content }: Adding,
-  at: number,
-  place: number,
-  difference: number,
-  count: number,
-): void {
-  for (let index = 0; index < count; index++) {
-    plain[at + index] = (window[place + index] as number) + (content[difference + index] as number)
-  }
+  return Number.NaN
 }
 
 /** The caller keeps within the data: a check for undefined at each byte costs a third. */
