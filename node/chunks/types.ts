@@ -113,7 +113,7 @@ export interface SealedDelta {
 export interface DeltaOptions extends AbortOptions {
   /** 32 bytes, as for the images. */
   readonly secret: Uint8Array
-  /** 19 finds most and takes 0.7 s of a core per MiB that changed; 12 a tenth of that, for a quarter more bytes. */
+  /** 19 finds most and takes 1.3 s of a core per MiB that changed; 12 a fifth of that, for a tenth more bytes. */
   readonly zstdLevel: number
   readonly onProgress?: (doneChunks: number, ofChunks: number) => void
 }
