@@ -51,7 +51,9 @@ const { patchedChunks } = await writeImage(
   { slots, log: silentLog },
   {
     get: fetch,
-    fetch: hold(fetch),
+    // As from a file: blocks are there already, and are read when there is room to open them.
+    fetch: () => Promise.resolve(undefined),
+    read: hold(fetch),
     storedBytes: 0,
     ...(fetchDelta === undefined
       ? {}
@@ -72,8 +74,7 @@ await patches?.close()
 const answer: DeviceAnswer = { cost, growthBytes, fetched, fetchedBlocks: seen.size, patchedChunks }
 say(answer)
 
-/** As a session gives a block that has just come. */
-function hold(get: GetBlock): BlockSource['fetch'] {
+function hold(get: GetBlock): NonNullable<BlockSource['read']> {
   return async (cid, options) => holdBytes(await get(cid, options))
 }
 
