@@ -94,8 +94,8 @@ export const ADDRESS_LIST_TTL_S = 3_600
 /** How often it is looked whether TUF metadata has to be signed again; the timestamp lives a day. */
 export const TUF_RENEWAL_CHECK_MS = 60 * 60_000
 
-/** Wraps of full cohorts are 160 KiB each as base64: a page of them stays far below what a client reads. */
-export const WRAPS_PAGE_ITEMS = 16
+/** Wraps of full cohorts are 2.4 KB each as base64: a page of them stays far below what a client reads. */
+export const WRAPS_PAGE_ITEMS = 256
 
 /** A CAR answer holds at most so many blocks: the metadata tree of an 8 GiB image has about 4,000 nodes. */
 export const CAR_MAX_BLOCKS = 200_000

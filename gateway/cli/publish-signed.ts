@@ -2,12 +2,18 @@
  * The last step of a publication with own keys: its blocks are at the gateway, enough holders have signed. Done by
  * the command that sealed it, or by the one that hands in what others have signed.
  */
-import { type Http, type Release, ReleaseSchema, RolloutSchema } from '@ioex/node/api'
+import {
+  type Http,
+  type Release,
+  ReleaseSchema,
+  RolloutSchema,
+  WRAPS_AT_ONCE,
+} from '@ioex/node/api'
 import { Failure, type Say } from '@ioex/node/cli'
 import type { OfflineMetadata } from '@ioex/node/firmware'
 import { newFiles } from './signing.ts'
 import type { VendorHome, VendorSettings } from './vendor-home.ts'
-import { sendWraps, type Wrap, wrapAll, WRAPS_AT_ONCE } from './wrapping.ts'
+import { sendWraps, type Wrap, wrapAll } from './wrapping.ts'
 
 /** The answer to an upload comes after packing and copying to seeds; an image of 8 GiB takes about an hour. */
 export const UPLOAD_TIMEOUT_MS = 4 * 60 * 60_000

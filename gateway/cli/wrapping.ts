@@ -1,11 +1,8 @@
 /** The key of a release for its devices, wrapped on this machine, a cohort at a time. */
-import { type Http, RecipientPageSchema } from '@ioex/node/api'
+import { COHORT_MAX_DEVICES, type Http, RecipientPageSchema, WRAPS_AT_ONCE } from '@ioex/node/api'
 import { wrapReleaseKey } from '@ioex/node/firmware'
 import { z } from 'zod'
 import { toBase64 } from './vendor-home.ts'
-
-/** Cohorts that go along with the release; more are sent behind it. */
-export const WRAPS_AT_ONCE = 16
 
 interface Needs {
   readonly http: Http
@@ -17,7 +14,7 @@ export interface Wrap {
   readonly wrap: string
 }
 
-/** A wrap for each page of recipients, which is a cohort. */
+/** A wrap for each cohort of recipients. */
 export async function wrapAll(
   { http, signal }: Needs,
   releaseKey: Uint8Array,
@@ -30,12 +27,13 @@ export async function wrapAll(
       { method: 'GET', path: list.path, query: { ...list.query, after }, signal },
       RecipientPageSchema,
     )
-    if (page.items.length > 0) {
+    for (let at = 0; at < page.items.length; at += COHORT_MAX_DEVICES) {
+      const cohort = page.items.slice(at, at + COHORT_MAX_DEVICES)
       const wrap = await wrapReleaseKey(
         releaseKey,
-        page.items.map(({ ageRecipient }) => ageRecipient),
+        cohort.map(({ ageRecipient }) => ageRecipient),
       )
-      wraps.push({ devices: page.items.map(({ device }) => device), wrap: toBase64(wrap) })
+      wraps.push({ devices: cohort.map(({ device }) => device), wrap: toBase64(wrap) })
     }
     after = page.next ?? undefined
   } while (after !== undefined)

@@ -155,7 +155,7 @@ export function createOwnReleases(parts: Parts): OwnReleases {
           await transaction.insertInto('releases').values(release).execute()
           for (const { devices, wrap } of what.wraps) {
             const bytes = new Uint8Array(Buffer.from(wrap, 'base64'))
-            await storeWrap(parts, what.root, bytes, devices, transaction)
+            await storeWrap({ ...parts, db: transaction }, what.root, bytes, devices)
           }
           const sessions = [what.root, ...deltas.map(({ deltaRoot }) => deltaRoot)]
           for (const name of sessions) {

@@ -1,4 +1,4 @@
-import { COHORT_MAX_DEVICES } from '@ioex/node/api'
+import { COHORT_MAX_DEVICES, RECIPIENT_PAGE_ITEMS } from '@ioex/node/api'
 import type { EvmAddress } from '@ioex/node/identity'
 import { wrapReleaseKey } from '@ioex/node/firmware'
 import type { Parts } from '../context.ts'
@@ -10,7 +10,7 @@ type Needs = Pick<Parts, 'db' | 'keys' | 'random'>
 
 /**
  * The release key wrapped for a device's cohort. A device that enrolled after the wraps were made gets into a
- * new cohort, together with all others of the model that wait for one. Throws `release-key-missing` when the
+ * new cohort, together with others of the model that wait for one. Throws `release-key-missing` when the
  * vendor keeps the key and has not wrapped it for this device yet.
  */
 export async function wrapFor(
@@ -30,7 +30,7 @@ export async function wrapFor(
       },
     )
   }
-  await wrapCohort(needs, release, releaseKey, device)
+  await wrapSome(needs, release, releaseKey, device)
   const made = await findWrap(needs.db, release.id, device)
   if (made !== undefined) return made
   throw new ProblemError('release-key-missing', 'the device is not enrolled any more', {
@@ -66,7 +66,7 @@ export async function wrapForAll(
   release: ReleaseRow,
   releaseKey: Uint8Array,
 ): Promise<void> {
-  while ((await wrapCohort(needs, release, releaseKey)) === COHORT_MAX_DEVICES);
+  while ((await wrapSome(needs, release, releaseKey)) === RECIPIENT_PAGE_ITEMS);
 }
 
 /** Devices of the release's model without a wrap, by id. */
@@ -98,15 +98,15 @@ export function unwrapped(
   return query.execute()
 }
 
-/** One cohort, with `first` in it when given; resolves to its size. */
-async function wrapCohort(
+/** For a page of devices, `first` among them when given; resolves to how many they are. */
+async function wrapSome(
   needs: Needs,
   release: ReleaseRow,
   releaseKey: Uint8Array,
   first?: string,
 ): Promise<number> {
   const { db } = needs
-  const waiting = await unwrapped(db, release, { limit: COHORT_MAX_DEVICES })
+  const waiting = await unwrapped(db, release, { limit: RECIPIENT_PAGE_ITEMS })
   if (first !== undefined && !waiting.some(({ id }) => id === first)) {
     const own = await db
       .selectFrom('devices')
@@ -114,41 +114,38 @@ async function wrapCohort(
       .where('id', '=', first)
       .executeTakeFirst()
     if (own === undefined) return 0
-    waiting.splice(COHORT_MAX_DEVICES - 1, 1, own)
+    waiting.splice(RECIPIENT_PAGE_ITEMS - 1, 1, own)
   }
-  if (waiting.length === 0) return 0
-  const bytes = await wrapReleaseKey(
-    releaseKey,
-    waiting.map((device) => device.age_recipient),
-  )
-  await storeWrap(
-    needs,
-    release.id,
-    bytes,
-    waiting.map(({ id }) => id),
-  )
+  const wraps: { readonly bytes: Uint8Array; readonly devices: readonly string[] }[] = []
+  for (let at = 0; at < waiting.length; at += COHORT_MAX_DEVICES) {
+    const cohort = waiting.slice(at, at + COHORT_MAX_DEVICES)
+    const recipients = cohort.map((device) => device.age_recipient)
+    wraps.push({
+      bytes: await wrapReleaseKey(releaseKey, recipients),
+      devices: cohort.map(({ id }) => id),
+    })
+  }
+  await db.transaction().execute(async (transaction) => {
+    const into = { ...needs, db: transaction }
+    for (const { bytes, devices } of wraps) await storeWrap(into, release.id, bytes, devices)
+  })
   return waiting.length
 }
 
-/** A device that is in a cohort already keeps the wrap it has. */
+/** Within the caller's transaction. A device that is in a cohort already keeps the wrap it has. */
 export async function storeWrap(
-  needs: Pick<Needs, 'db' | 'random'>,
+  { db, random }: Pick<Needs, 'db' | 'random'>,
   release: string,
   bytes: Uint8Array,
   devices: readonly string[],
-  into?: Database,
 ): Promise<void> {
-  const id = Buffer.from(needs.random.bytes(16)).toString('hex')
-  const store = async (db: Database) => {
-    await db.insertInto('wraps').values({ id, release, bytes }).execute()
-    await db
-      .insertInto('wrap_members')
-      .values(devices.map((device) => ({ release, device, wrap: id })))
-      .onConflict((conflict) => conflict.columns(['release', 'device']).doNothing())
-      .execute()
-  }
-  if (into === undefined) await needs.db.transaction().execute(store)
-  else await store(into)
+  const id = Buffer.from(random.bytes(16)).toString('hex')
+  await db.insertInto('wraps').values({ id, release, bytes }).execute()
+  await db
+    .insertInto('wrap_members')
+    .values(devices.map((device) => ({ release, device, wrap: id })))
+    .onConflict((conflict) => conflict.columns(['release', 'device']).doNothing())
+    .execute()
 }
 
 async function findWrap(

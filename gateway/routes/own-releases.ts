@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi'
 import {
   BlocksStoredSchema,
   CidSchema,
-  COHORT_MAX_DEVICES,
   CursorSchema,
   EvmAddressSchema,
   ModelSchema,
+  RECIPIENT_PAGE_ITEMS,
   RecipientPageSchema,
   ReleaseCreateSchema,
   ReleaseSchema,
@@ -100,9 +100,7 @@ const recipients = createRoute({
     params: z.object({ id: CidSchema }),
     query: z.object({ after: CursorSchema.optional() }),
   },
-  responses: answers(200, RecipientPageSchema, `at most ${COHORT_MAX_DEVICES}, one cohort`, [
-    'not-found',
-  ]),
+  responses: answers(200, RecipientPageSchema, `at most ${RECIPIENT_PAGE_ITEMS}`, ['not-found']),
 })
 const devicesOfModel = createRoute({
   method: 'get',
@@ -113,7 +111,7 @@ const devicesOfModel = createRoute({
     params: vendorParam,
     query: z.object({ model: ModelSchema, after: CursorSchema.optional() }),
   },
-  responses: answers(200, RecipientPageSchema, `at most ${COHORT_MAX_DEVICES}, one cohort`),
+  responses: answers(200, RecipientPageSchema, `at most ${RECIPIENT_PAGE_ITEMS}`),
 })
 const sendWraps = createRoute({
   method: 'post',
@@ -181,7 +179,7 @@ export function ownReleaseRoutes(parts: Parts) {
       mustOwn(c, row.vendor, `release ${row.id}`)
       const after = afterOf(c.req.valid('query').after)
       return c.json(
-        recipientPage(await unwrapped(db, row, { limit: COHORT_MAX_DEVICES, ...after })),
+        recipientPage(await unwrapped(db, row, { limit: RECIPIENT_PAGE_ITEMS, ...after })),
         200,
       )
     })
@@ -190,16 +188,19 @@ export function ownReleaseRoutes(parts: Parts) {
       const { model, after } = c.req.valid('query')
       // No release has this id, so no device has a wrap of it.
       const nothing = { id: '', vendor, model }
-      const page = await unwrapped(db, nothing, { limit: COHORT_MAX_DEVICES, ...afterOf(after) })
+      const page = await unwrapped(db, nothing, { limit: RECIPIENT_PAGE_ITEMS, ...afterOf(after) })
       return c.json(recipientPage(page), 200)
     })
     .openapi(sendWraps, async (c) => {
       const row = await releaseBy(c.req.valid('param').id)
       mustOwn(c, row.vendor, `release ${row.id}`)
       const { wraps } = c.req.valid('json')
-      for (const { devices, wrap } of wraps) {
-        await storeWrap(parts, row.id, new Uint8Array(Buffer.from(wrap, 'base64')), devices)
-      }
+      await db.transaction().execute(async (transaction) => {
+        for (const { devices, wrap } of wraps) {
+          const bytes = new Uint8Array(Buffer.from(wrap, 'base64'))
+          await storeWrap({ ...parts, db: transaction }, row.id, bytes, devices)
+        }
+      })
       return c.json({ stored: wraps.length }, 200)
     })
     .openapi(listWraps, async (c) => {
@@ -258,6 +259,6 @@ function recipientPage(rows: readonly { readonly id: string; readonly age_recipi
       device: row.id as `0x${string}`,
       ageRecipient: row.age_recipient,
     })),
-    next: last !== undefined && rows.length === COHORT_MAX_DEVICES ? cursorOf(last.id) : null,
+    next: last !== undefined && rows.length === RECIPIENT_PAGE_ITEMS ? cursorOf(last.id) : null,
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { COHORT_MAX_DEVICES, DEVICE_ADDRESS_MAX_ENTRIES } from './limits.ts'
+import { COHORT_MAX_DEVICES, DEVICE_ADDRESS_MAX_ENTRIES, WRAPS_AT_ONCE } from './limits.ts'
 import {
   Base64Schema,
   ByteCountSchema,
@@ -127,7 +127,7 @@ export const WrapSchema = z
   })
   .meta({ id: 'Wrap' })
 export const WrapsUploadSchema = z
-  .strictObject({ wraps: z.array(WrapSchema).min(1).max(32) })
+  .strictObject({ wraps: z.array(WrapSchema).min(1).max(WRAPS_AT_ONCE) })
   .meta({ id: 'WrapsUpload' })
 
 /** The release key for each cohort; which devices are in it does not stand in it. */
@@ -150,7 +150,7 @@ export const ReleaseCreateSchema = z
     metadata: TufMetadataUploadSchema.meta({
       description: 'adds exactly this release; the gateway signs snapshot and timestamp over it',
     }),
-    wraps: z.array(WrapSchema).max(32).default([]),
+    wraps: z.array(WrapSchema).max(WRAPS_AT_ONCE).default([]),
   })
   .meta({ id: 'ReleaseCreate' })
 

@@ -13,15 +13,20 @@
  *
  * A *node* need not be a recipe: `sealNode` makes one of any payload and links (the drive keeps its listings so).
  *
- * For whoever has an earlier image, changed chunks come smaller as *patches* (`sealDelta`): a zstd frame with a
- * window of 1 MiB of that image as dictionary, bundled, sealed with form `patch`. A patch is a hint like all
+ * For whoever has an earlier image, changed chunks come smaller as *patches* (`sealDelta`): steps over a window of
+ * 1 MiB of that image, or content with that window as zstd dictionary, bundled, sealed with form `patch`. A patch is a hint like all
  * else: what it makes is compared with the recipe's plaintext hash, and the plain chunk is always there.
  *
  * Pure functions over bytes: blocks go out and come in through functions that the caller hands in.
  * Errors are IoexError with a ChunkErrorCode; everything that is read is taken for hostile until it is checked.
  */
 export { openChunk } from './chunk.ts'
-export { CHUNKS_IN_FLIGHT, NODE_MAX_BYTES, NODE_MAX_PAYLOAD_BYTES } from './limits.ts'
+export {
+  CHUNKS_IN_FLIGHT,
+  NODE_MAX_BYTES,
+  NODE_MAX_PAYLOAD_BYTES,
+  PATCH_WINDOW_BYTES,
+} from './limits.ts'
 export { nodeLinks, openNode, sealNode } from './node-block.ts'
 export { openPatches, type Patches } from './open-delta.ts'
 export { readFile, treeBlocks, walkTree } from './read.ts'

@@ -1,6 +1,7 @@
 import { concat } from '../base/index.ts'
 import { type BaseReader, createBaseReader, type PlacedRef } from './base-reader.ts'
 import { openChunk } from './chunk.ts'
+import { type ChunkGroup, groupsOf } from './group-chunks.ts'
 import { inOrder } from './in-order.ts'
 import {
   BUNDLE_MAX_BYTES,
@@ -10,22 +11,23 @@ import {
   PATCHES_IN_FLIGHT,
 } from './limits.ts'
 import { sealNode } from './node-block.ts'
-import { makePatch, sealBundle, windowBytes, windowStart } from './patch.ts'
+import { makePatch, sealBundle, windowBytes } from './patch.ts'
 import { type ListedBundle, listContent, type PatchRow } from './patch-list.ts'
-import { expectedOffsets, type PlacedChunk } from './place-windows.ts'
+import type { PlacedChunk } from './place-windows.ts'
 import { walkTree } from './read.ts'
 import { checkSecret } from './sealing.ts'
-import type { DeltaOptions, GetBlock, PutBlock, SealedDelta, TreeRef } from './types.ts'
+import type { ChunkRef, DeltaOptions, GetBlock, PutBlock, SealedDelta, TreeRef } from './types.ts'
 
-interface Todo extends PlacedRef {
-  readonly chunk: number
-  readonly windowAt: number
+interface Todo extends ChunkGroup {
+  readonly refs: readonly ChunkRef[]
 }
 
 interface Made {
-  readonly row: PatchRow
-  readonly frame: Uint8Array | undefined
+  readonly chunks: number
+  /** Of the chunks as they are. */
   readonly sealedBytes: number
+  /** Undefined when it is not worth it. */
+  readonly patch?: { readonly row: PatchRow; readonly frame: Uint8Array }
 }
 
 /**
@@ -43,9 +45,14 @@ export async function sealDelta(
   const next = await placed(images.next, get, options)
   const baseBytes = endOf(base)
   const reader = createBaseReader(base, get)
-  const todo = todoOf(base, next, baseBytes)
+  const todo: Todo[] = groupsOf(base.map(named), next.map(named), baseBytes).map((group) => ({
+    ...group,
+    refs: next.slice(group.chunk, group.chunk + group.chunks).map(({ ref }) => ref),
+  }))
+  const ofChunks = todo.reduce((sum, { chunks }) => sum + chunks, 0)
   const writer = createDeltaWriter(options.secret, put)
-  const count = { patches: 0, plainBytes: 0, insteadOfBytes: 0, done: 0 }
+  const count = { patches: 0, patchedChunks: 0, plainBytes: 0, insteadOfBytes: 0 }
+  let done = 0
 
   const made = inOrder(
     todo,
@@ -53,19 +60,20 @@ export async function sealDelta(
     (one, signal) => patchOf(one, { reader, get, baseBytes }, { ...options, signal }),
     options,
   )
-  for await (const { row, frame, sealedBytes } of made) {
-    options.onProgress?.(++count.done, todo.length)
-    if (frame === undefined) {
+  for await (const { chunks, sealedBytes, patch } of made) {
+    done += chunks
+    options.onProgress?.(done, ofChunks)
+    if (patch === undefined) {
       count.plainBytes += sealedBytes
       continue
     }
     count.patches++
+    count.patchedChunks += chunks
     count.insteadOfBytes += sealedBytes
-    await writer.add(row, frame)
+    await writer.add(patch.row, patch.frame)
   }
   const { lists, deltaBytes } = await writer.finish()
-  const { patches, plainBytes, insteadOfBytes } = count
-  return { lists, patches, deltaBytes, plainBytes, insteadOfBytes }
+  return { lists, deltaBytes, ...count }
 }
 
 async function placed(
@@ -88,38 +96,29 @@ function endOf(chunks: readonly PlacedRef[]): number {
   return last === undefined ? 0 : last.offset + last.ref.plainBytes
 }
 
-function todoOf(
-  base: readonly PlacedRef[],
-  next: readonly PlacedRef[],
-  baseBytes: number,
-): readonly Todo[] {
-  const expected = expectedOffsets(base.map(named), next.map(named))
-  const todo: Todo[] = []
-  for (const [chunk, { offset, ref }] of next.entries()) {
-    const at = expected[chunk]
-    if (at === undefined) continue
-    todo.push({ chunk, offset, ref, windowAt: windowStart(at, ref.plainBytes, baseBytes) })
-  }
-  return todo
-}
-
 function named({ offset, ref }: PlacedRef): PlacedChunk {
   return { offset, plainBytes: ref.plainBytes, name: ref.plainHash.toHex() }
 }
 
 async function patchOf(
-  { chunk, offset, ref, windowAt }: Todo,
+  { refs, ...group }: Todo,
   from: { readonly reader: BaseReader; readonly get: GetBlock; readonly baseBytes: number },
   options: DeltaOptions,
 ): Promise<Made> {
   const abort = options.signal === undefined ? {} : { signal: options.signal }
+  const { windowAt } = group
   const window = await from.reader.read(windowAt, windowBytes(windowAt, from.baseBytes), abort)
-  const plain = await openChunk(ref, await from.get(ref.cid, abort))
-  const frame = await makePatch(plain, window, options.zstdLevel)
-  const { sealedBytes } = ref
-  const isWorthIt = frame !== undefined && frame.byteLength <= PATCH_MAX_SHARE * sealedBytes
-  const row = { chunk, shift: windowAt - offset, frameBytes: frame?.byteLength ?? 0 }
-  return { row, frame: isWorthIt ? frame : undefined, sealedBytes }
+  const plain: Uint8Array[] = []
+  for (const ref of refs) plain.push(await openChunk(ref, await from.get(ref.cid, abort)))
+  const { zstdLevel } = options
+  const made = await makePatch(concat(plain), window, { zstdLevel, ...abort })
+  const sealedBytes = refs.reduce((sum, ref) => sum + ref.sealedBytes, 0)
+  if (made === undefined || made.bytes.byteLength > PATCH_MAX_SHARE * sealedBytes) {
+    return { chunks: group.chunks, sealedBytes }
+  }
+  const { form, bytes: frame } = made
+  const row = { ...group, form, insteadOfBytes: sealedBytes, frameBytes: frame.byteLength }
+  return { chunks: group.chunks, sealedBytes, patch: { row, frame } }
 }
 
 /** Frames become bundles, bundles become lists; each block is put as soon as it is full. */

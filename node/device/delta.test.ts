@@ -17,9 +17,22 @@ const SECOND = (() => {
   return Buffer.concat([noise(5_000, 5), next])
 })()
 
+/** So much of each chunk has changed that the patches are some hundredths of the image. */
+const WIDELY_CHANGED = (() => {
+  const next = Buffer.from(FIRST)
+  const changes = noise(FIRST.byteLength / 32, 6)
+  for (const [index, change] of changes.entries()) next[32 * index] = change
+  return next
+})()
+
 /** A device that runs the first release, and a second one that came out with patches. */
 async function withSecond(
-  run: (fleet: DeviceFleet, device: RigDevice) => Promise<void>,
+  run: (
+    fleet: DeviceFleet,
+    device: RigDevice,
+    second: { readonly sealedBytes: number },
+  ) => Promise<void>,
+  image = SECOND,
 ): Promise<void> {
   const fleet = await createDeviceFleet()
   try {
@@ -27,8 +40,8 @@ async function withSecond(
     const device = await fleet.device({ giveUpAfterMs: 1_500 })
     await fleet.publish(FIRST, '1.0.0')
     assert.equal((await device.agent.update()).outcome, 'updated')
-    await fleet.publish(SECOND, '1.1.0', { deltas: true })
-    await run(fleet, device)
+    const second = await fleet.publish(image, '1.1.0', { deltas: true })
+    await run(fleet, device, second)
   } finally {
     await fleet.stop()
   }
@@ -71,6 +84,21 @@ describe('a device for whose release there are patches', () => {
       assert.equal((await device.agent.update()).outcome, 'updated')
       assert.ok((await running(fleet)).equals(SECOND))
     }))
+
+  test('with an image that is damaged throughout fetches what a full download takes', () =>
+    withSecond(async (fleet, device, { sealedBytes }) => {
+      const path = join(fleet.folder, 'device', 'slots', 'current', 'image')
+      const damaged = await readFile(path)
+      for (let at = 300; at < damaged.byteLength; at += 4_000) {
+        damaged[at] = (damaged[at] ?? 0) ^ 1
+      }
+      await writeFile(path, damaged)
+      const { outcome, totals } = await device.agent.update()
+      assert.equal(outcome, 'updated')
+      assert.ok((await running(fleet)).equals(WIDELY_CHANGED))
+      const share = totals.fetchedBytes / sealedBytes
+      assert.ok(share <= 1.01, `fetched ${(100 * share).toFixed(1)} %`)
+    }, WIDELY_CHANGED))
 
   test('fetches all chunks when nobody holds the patches', async () => {
     const fleet = await createDeviceFleet()

@@ -13,15 +13,8 @@ import { HOOK_WITHIN_MS } from './limits.ts'
 import type { Hold } from './policy/policy.ts'
 import { runProgram } from './run-command.ts'
 
-export const BEFORE_STEPS = ['before-download', 'before-switch'] as const
-export const AFTER_STEPS = [
-  'after-download',
-  'after-switch',
-  'after-confirm',
-  'after-fall-back',
-] as const
-type BeforeStep = (typeof BEFORE_STEPS)[number]
-type AfterStep = (typeof AFTER_STEPS)[number]
+type BeforeStep = 'before-download' | 'before-switch'
+type AfterStep = 'after-download' | 'after-switch' | 'after-confirm' | 'after-fall-back'
 
 interface Subject {
   readonly root: string

@@ -1,23 +1,34 @@
 import type { CID } from 'multiformats/cid'
-import { type AbortOptions, asError, codeOf, type Log } from '../base/index.ts'
-import { type ChunkRef, type GetBlock, openPatches, type Patches } from '../chunks/index.ts'
+import { type AbortOptions, asError, codeOf, type HeldBytes, type Log } from '../base/index.ts'
+import {
+  type Bundle,
+  type ChunkRef,
+  type GetBlock,
+  openPatches,
+  type Patch,
+  PATCH_WINDOW_BYTES,
+  type Patches,
+} from '../chunks/index.ts'
 import { openDeltaRoot } from '../firmware/index.ts'
 import type { LocalChunks } from './chunk-index.ts'
 import { PATCH_FAILURES_MAX } from './limits.ts'
 import { deviceError } from './types.ts'
 
 /**
- * Makes chunks of the running image and patches. A chunk that it cannot make is fetched as it is; when there are
- * PATCH_FAILURES_MAX of them it throws `delta-useless`, as the grant is for the delta only.
+ * Makes chunks of the running image and patches. A chunk that it cannot make is fetched as it is; when
+ * PATCH_FAILURES_MAX patches have failed it throws `delta-useless`, as the grant is for the delta only.
  */
 export interface PatchSource {
-  /** Resolves when the patch of this chunk is on the disk; false when there is none. */
+  /**
+   * Resolves when the patch of this chunk is on the disk; false when there is none, when the running image is
+   * damaged where it is needed, or when what is left of its bundle costs more than the chunks.
+   */
   fetch(chunk: number, signal: AbortSignal): Promise<boolean>
-  /** The plaintext, checked; undefined when the patch does not make it. */
+  /** The plaintext, checked, to be released by the caller; undefined when the patch does not make it. */
   make(
     to: { readonly chunk: number; readonly ref: ChunkRef; readonly offset: number },
     signal: AbortSignal,
-  ): Promise<Uint8Array | undefined>
+  ): Promise<HeldBytes | undefined>
 }
 
 /** Blocks of a delta, verified and on the disk. */
@@ -38,14 +49,16 @@ export async function openPatchSource(
   options: AbortOptions,
 ): Promise<PatchSource> {
   const { blocks, local, log } = needs
-  let failures = 0
-  const failed = (thrown: unknown, signal: AbortSignal, most: number): undefined => {
+  const failures = new Set<Patch>()
+  const failed = (patch: Patch, thrown: unknown, signal: AbortSignal, most: number): undefined => {
     signal.throwIfAborted()
     // A fault of the disk, or of ours, is not mended by fetching more.
     if (!isOfTheDelta(thrown)) throw thrown
-    failures++
-    log.info({ error: asError(thrown), failures }, 'a patch does not do; its chunk is fetched')
-    if (failures >= most) throw useless(thrown)
+    if (failures.has(patch)) return undefined
+    failures.add(patch)
+    const error = asError(thrown)
+    log.info({ error, failures: failures.size }, 'a patch does not do; its chunks are fetched')
+    if (failures.size >= most) throw useless(thrown)
     return undefined
   }
   let patches: Patches
@@ -64,28 +77,53 @@ export async function openPatchSource(
     options.signal?.throwIfAborted()
     throw isOfTheDelta(thrown) ? useless(thrown) : thrown
   }
+  const usable = usablePatches(patches, local)
   return {
     async fetch(chunk, signal) {
       const patch = patches.find(chunk)
-      if (patch === undefined) return false
+      if (patch === undefined || failures.has(patch)) return false
+      if (!(await usable(patch.bundle)).has(patch)) return false
       try {
         await blocks.fetch(patch.bundle.cid, { signal })
         return true
       } catch (thrown) {
         // The others of its bundle would fail alike.
-        failed(thrown, signal, 1)
+        failed(patch, thrown, signal, 1)
         return false
       }
     },
     async make(to, signal) {
       const patch = patches.find(to.chunk)
-      if (patch === undefined) return undefined
+      if (patch === undefined || failures.has(patch)) return undefined
       try {
         return await patches.apply(patch, to, { signal })
       } catch (thrown) {
-        return failed(thrown, signal, PATCH_FAILURES_MAX)
+        return failed(patch, thrown, signal, PATCH_FAILURES_MAX)
       }
     },
+  }
+}
+
+/**
+ * Those of a bundle whose windows are as they were installed; none when the bundle costs more than what they make.
+ * So a damaged image never makes an update dearer than a full download, but for the lists of the delta.
+ */
+function usablePatches(patches: Patches, local: LocalChunks) {
+  const known = new Map<Bundle, Promise<ReadonlySet<Patch>>>()
+  const look = async (bundle: Bundle): Promise<ReadonlySet<Patch>> => {
+    const intact = new Set<Patch>()
+    let insteadOfBytes = 0
+    for (const patch of patches.inBundle(bundle)) {
+      if (!(await local.isIntact(patch.windowAt, PATCH_WINDOW_BYTES))) continue
+      intact.add(patch)
+      insteadOfBytes += patch.insteadOfBytes
+    }
+    return insteadOfBytes >= bundle.frameBytes ? intact : new Set()
+  }
+  return (bundle: Bundle) => {
+    const looked = known.get(bundle) ?? look(bundle)
+    known.set(bundle, looked)
+    return looked
   }
 }
 

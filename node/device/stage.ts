@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { CID } from 'multiformats/cid'
 import {
   type AbortOptions,
@@ -118,12 +119,17 @@ export async function stageImage(
       await opening.run(to.ref.plainBytes + PATCH_WORK_BYTES, async () => {
         const plain = await patches.make(to, signal)
         if (plain === undefined) return
-        await writeChunk(to, plain)
-        free(plain)
+        try {
+          await writeChunk(to, plain.bytes)
+        } finally {
+          plain.release()
+        }
         isMade = true
       })
       return isMade
     }
+    // What is there already is looked at one by one.
+    const into = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
     let offset = 0
     let chunk = 0
     const walk = { maxPlainBytes: imageBytes, signal: fetching.signal }
@@ -132,7 +138,7 @@ export async function stageImage(
         const to = { file, resumes, ref, offset, chunk: chunk++ }
         index.add({ offset, bytes: ref.plainBytes, plainHash: ref.plainHash })
         offset += ref.plainBytes
-        if (!(await isThere(to)) && !(await copyChunk(needs.local, to))) {
+        if (!(await isThere(to, into)) && !(await copyChunk(needs.local, to, into))) {
           await fetching.enter(1, (signal) => bring(to, signal))
           continue
         }
@@ -168,14 +174,18 @@ interface Placement {
 }
 
 /** An earlier run has written it. */
-async function isThere({ file, resumes, ref, offset }: Placement): Promise<boolean> {
+async function isThere({ file, resumes, ref, offset }: Placement, into: Buffer): Promise<boolean> {
   if (!resumes) return false
-  return (await readChunk(file, offset, ref.plainBytes, ref.plainHash)) !== undefined
+  return (await readChunk(file, offset, ref.plainBytes, ref.plainHash, into)) !== undefined
 }
 
 /** False when the running image does not have it. */
-async function copyChunk(local: LocalChunks | undefined, to: Placement): Promise<boolean> {
-  const plain = await local?.read(to.ref.plainHash, to.ref.plainBytes)
+async function copyChunk(
+  local: LocalChunks | undefined,
+  to: Placement,
+  into: Buffer,
+): Promise<boolean> {
+  const plain = await local?.read(to.ref.plainHash, to.ref.plainBytes, into)
   if (plain === undefined) return false
   await writeChunk(to, plain)
   return true
@@ -222,8 +232,8 @@ async function openPart(
 }
 
 /**
- * Reads the whole part file back from disk, hashes every chunk and the whole, and only then gives it its
- * name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
+ * Reads the whole part file back from disk, hashes it, notes the checksums of its chunks, and only then gives it
+ * its name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
  */
 export async function verifyAndName(
   paths: SlotPaths,
@@ -231,30 +241,76 @@ export async function verifyAndName(
   options: AbortOptions = {},
 ): Promise<Hex> {
   const whole = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
+  const noteSums = sumsOf(expected.index)
   const file = await open(paths.part, 'r')
   try {
-    for (const { offset, bytes, plainHash } of expected.index.entries()) {
-      options.signal?.throwIfAborted()
-      const chunk = await readChunk(file, offset, bytes, plainHash, buffer)
-      if (chunk === undefined) throw mismatch(offset)
-      whole.update(chunk)
+    // The digest of the whole covers every chunk; each is hashed again only to find the one that is not as it was.
+    for await (const piece of piecesOf(file, options)) {
+      whole.update(piece)
+      noteSums(piece)
     }
+    const digest = whole.digest()
+    if (!digest.equals(expected.imageHash)) {
+      await requireChunks(file, expected.index)
+      throw deviceError('release-refused', 'the image is another one than the release says', {
+        blame: 'peer',
+        fix: 'The publisher made a mistake; publish the release again.',
+      })
+    }
+    await named(paths)
+    return toHex(digest)
   } finally {
     await file.close()
   }
-  const digest = whole.digest()
-  if (!digest.equals(expected.imageHash)) {
-    throw deviceError('release-refused', 'the image is another one than the release says', {
-      blame: 'peer',
-      fix: 'The publisher made a mistake; publish the release again.',
-    })
+}
+
+/** Notes the checksums of the chunks in a file that comes in pieces of any size. */
+function sumsOf(index: ChunkIndex): (piece: Uint8Array) => void {
+  const entries = index.entries()[Symbol.iterator]()
+  let chunk = entries.next()
+  let entry = 0
+  let missing = chunk.value?.bytes ?? 0
+  let sum = 0
+  return (piece) => {
+    for (let at = 0; at < piece.byteLength && chunk.done !== true; ) {
+      const part = piece.subarray(at, at + missing)
+      sum = crc32(part, sum)
+      at += part.byteLength
+      missing -= part.byteLength
+      if (missing > 0) continue
+      index.note(entry++, sum)
+      sum = 0
+      chunk = entries.next()
+      missing = chunk.value?.bytes ?? 0
+    }
   }
+}
+
+/** A file in pieces of VERIFY_READ_BYTES, each of them good until the next one. */
+async function* piecesOf(file: FileHandle, { signal }: AbortOptions): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
+  for (;;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await file.read(piece, 0, piece.byteLength)
+    if (bytesRead === 0) return
+    yield piece.subarray(0, bytesRead)
+  }
+}
+
+/** Whose fault it is when the whole is another one. Throws `image-mismatch` when the disk gives back other chunks. */
+async function requireChunks(file: FileHandle, index: ChunkIndex): Promise<void> {
+  const buffer = Buffer.allocUnsafe(CHUNK_MAX_BYTES)
+  for (const { offset, bytes, plainHash } of index.entries()) {
+    const chunk = await readChunk(file, offset, bytes, plainHash, buffer)
+    if (chunk === undefined) throw mismatch(offset)
+  }
+}
+
+async function named(paths: SlotPaths): Promise<void> {
   await rename(paths.part, paths.image)
   await syncFolder(paths.folder)
   // An earlier run may have made the slot and died before its name was safe.
   await syncFolder(dirname(paths.folder))
-  return toHex(digest)
 }
 
 function mismatch(offset: number) {
@@ -271,13 +327,8 @@ export async function hashFile(path: string, options: AbortOptions = {}): Promis
   const whole = createHash('sha256')
   const file = await open(path, 'r')
   try {
-    const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
-    for (;;) {
-      options.signal?.throwIfAborted()
-      const { bytesRead } = await file.read(piece, 0, piece.byteLength)
-      if (bytesRead === 0) return toHex(whole.digest())
-      whole.update(piece.subarray(0, bytesRead))
-    }
+    for await (const piece of piecesOf(file, options)) whole.update(piece)
+    return toHex(whole.digest())
   } finally {
     await file.close()
   }

@@ -1,7 +1,7 @@
 import { COHORT_MAX_DEVICES } from '../api/index.ts'
 import { KIB, MIB } from '../base/index.ts'
 
-/** Lists of a delta: 8,192 patches each, as many as `openPatches` takes. */
+/** Lists of a delta: 4,096 patches each, as many as `openPatches` takes. */
 export const DELTA_MAX_LISTS = 32
 /** 32 links and keys, two digests. */
 export const DELTA_ROOT_MAX_BYTES = 4 * KIB
@@ -15,12 +15,12 @@ export const RELEASE_ROOT_MAX_BYTES = 2 * KIB
 export const IMAGE_MAX_BYTES = 1024 * 1024 * MIB
 /** One cohort; one age stanza is 98 bytes. */
 export const WRAP_MAX_RECIPIENTS = COHORT_MAX_DEVICES
-/** A full wrap has 25 KB. */
-export const WRAP_MAX_BYTES = 64 * KIB
-/** Cohorts whose keys one release file holds: 262,144 devices, 25 MiB. A device tries half of them on average. */
-export const RELEASE_FILE_MAX_WRAPS = 1_024
-/** 264 metadata files and 1,024 wraps, each with a link of 41 bytes and a name. */
-export const RELEASE_FILE_HEAD_MAX_BYTES = 128 * KIB
+/** A full wrap has 1.8 KB. */
+export const WRAP_MAX_BYTES = 8 * KIB
+/** Cohorts whose keys one release file holds: 262,144 devices, 28 MiB. A device tries half of them on average. */
+export const RELEASE_FILE_MAX_WRAPS = 16_384
+/** 264 metadata files and 16,384 wraps, each with a link of 41 bytes, the files with a name. */
+export const RELEASE_FILE_HEAD_MAX_BYTES = MIB
 /** 104 bytes each: 54 MB for 32 GiB of distinct content. Older chunks fall out first. */
 export const KNOWN_MAX_CHUNKS = 524_288
 

@@ -1,5 +1,5 @@
 /** Our device as a process: writes a release into the other slot, from blocks on the disk, as the agent does. */
-import { holdBytes, silentLog, tuneForSmallMemory } from '@ioex/node/base'
+import { free, holdBytes, silentLog, tuneForSmallMemory } from '@ioex/node/base'
 import type { GetBlock } from '@ioex/node/chunks'
 import {
   type BlockSource,
@@ -51,7 +51,9 @@ const { patchedChunks } = await writeImage(
   { slots, log: silentLog },
   {
     get: fetch,
-    fetch: hold(fetch),
+    // As from a file: blocks are there already, and are read when there is room to open them.
+    fetch: () => Promise.resolve(undefined),
+    read: hold(fetch),
     storedBytes: 0,
     ...(fetchDelta === undefined
       ? {}
@@ -72,15 +74,18 @@ await patches?.close()
 const answer: DeviceAnswer = { cost, growthBytes, fetched, fetchedBlocks: seen.size, patchedChunks }
 say(answer)
 
-/** As a session gives a block that has just come. */
-function hold(get: GetBlock): BlockSource['fetch'] {
+function hold(get: GetBlock): NonNullable<BlockSource['read']> {
   return async (cid, options) => holdBytes(await get(cid, options))
 }
 
-/** As a session puts a block on the disk; one that is there is not read again. */
+/** As a session puts a block on the disk: whoever wants it meanwhile waits for the same one. */
 function once(get: GetBlock): NonNullable<BlockSource['delta']>['fetch'] {
-  return async (cid, options) => {
-    if (!seen.has(cid.toString())) await get(cid, options)
+  const coming = new Map<string, Promise<void>>()
+  return (cid, options) => {
+    const name = cid.toString()
+    const known = coming.get(name) ?? get(cid, options).then(free)
+    coming.set(name, known)
+    return known
   }
 }
 

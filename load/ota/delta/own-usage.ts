@@ -1,4 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { KIB } from '@ioex/node/base'
 import type { Cost } from './types.ts'
 
@@ -11,8 +13,11 @@ const MICROS_PER_SECOND = 1_000_000
 /** proc_pid_clear_refs(5): the peak begins anew at what is resident now. */
 const RESET_PEAK = '5'
 
-/** CPU and memory of this process from now on, its start left out. */
+/** CPU and memory of this process from now on, its start left out, and what its start has left to be collected. */
 export async function startOwnUsage(): Promise<OwnUsage> {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
   await writeFile('/proc/self/clear_refs', RESET_PEAK)
   const before = await resident('VmRSS')
   const started = cpuSeconds()
