@@ -1,6 +1,6 @@
 /**
  * Why a proof of merged mining is refused: a closed list, and the custom error by which the contract says the
- * same (`contracts/types/AuxPow.sol`). A proof that breaks several rules is refused by the first, in the order
+ * same (`contracts/mining/AuxPow.sol`). A proof that breaks several rules is refused by the first, in the order
  * of namecoin-core `auxpow.cpp`.
  */
 export const AUXPOW_ERRORS = {
