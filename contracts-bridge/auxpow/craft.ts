@@ -12,6 +12,8 @@ export interface CraftOptions {
   readonly bits?: number | undefined
   readonly chainHeight?: number
   readonly coinbaseHeight?: number
+  /** Of the coinbase, each 34 bytes long; pools that pay their miners in it have many. */
+  readonly outputs?: number
   /** Breaks this rule and no other. */
   readonly broken?: Exclude<AuxPowRejection, 'malformed' | 'pow-above-target'> | undefined
 }
@@ -29,7 +31,7 @@ export function craftAuxPow(options: CraftOptions): Uint8Array {
   const chainIndex = broken === 'wrong-slot' ? slot ^ 1 : slot
   const root = fold(auxHash, chainSiblings, chainIndex).toReversed()
   const script = scriptOf(root, 2 ** Math.min(chainHeight, 30), broken)
-  const coinbase = coinbaseOf(script, broken === 'no-inputs')
+  const coinbase = coinbaseOf(script, broken === 'no-inputs', options.outputs ?? 1)
   const branch = siblings('coinbase', options.coinbaseHeight ?? 5)
   const merkleRoot = fold(sha256d(coinbase.stripped), branch, 0)
   if (broken === 'coinbase-not-in-parent') merkleRoot[0] = ~(merkleRoot[0] ?? 0)
@@ -61,13 +63,18 @@ function scriptOf(root: Uint8Array, size: number, broken: CraftOptions['broken']
   return joined(height, MAGIC, root, counts)
 }
 
-/** A coinbase of one input and one output, or of none. */
-function coinbaseOf(script: Uint8Array, empty: boolean) {
+/** A coinbase of one input, or of none. */
+function coinbaseOf(script: Uint8Array, empty: boolean, outputs: number) {
   const version = u32(2)
   const lockTime = u32(0)
-  const output = joined(Uint8Array.of(1), new Uint8Array(8), Uint8Array.of(1, 0x51))
+  const output = joined(
+    new Uint8Array(8).fill(0x11),
+    Uint8Array.of(25),
+    new Uint8Array(25).fill(0x51),
+  )
+  const paid = joined(Uint8Array.of(outputs), ...Array.from({ length: outputs }, () => output))
   if (empty) {
-    const body = joined(Uint8Array.of(0), output)
+    const body = joined(Uint8Array.of(0), paid)
     return {
       stripped: joined(version, body, lockTime),
       // Only the form with witness can say that there are no inputs.
@@ -76,7 +83,7 @@ function coinbaseOf(script: Uint8Array, empty: boolean) {
   }
   const outpoint = joined(new Uint8Array(32), u32(0xffff_ffff))
   const input = joined(Uint8Array.of(1), outpoint, Uint8Array.of(script.length), script, u32(0))
-  const stripped = joined(version, input, output, lockTime)
+  const stripped = joined(version, input, paid, lockTime)
   return { stripped, onWire: stripped }
 }
 

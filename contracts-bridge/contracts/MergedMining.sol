@@ -37,6 +37,8 @@ contract MergedMining is IMergedMining {
         IOEX = ioex;
         LIMIT = Work.targetOf(limitBits);
         if (LIMIT == 0) revert WrongBits(limitBits);
+        // What the first header follows: another one for each contract.
+        _hash = keccak256(abi.encode(block.chainid, address(this)));
         _tip.bits = limitBits;
         _tip.acceptedAt = uint32(block.timestamp);
         _tip.unearned = uint40(REWARD);
