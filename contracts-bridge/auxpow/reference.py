@@ -24,6 +24,6 @@ def verdict(proof, aux_hash, chain_id, bits):
 
 
 for line in sys.stdin:
-    proof, aux_hash, chain_id, bits = line.split()
+    proof, aux_hash, chain_id, bits = line.rstrip("\n").split(" ")
     target = None if bits == "-" else int(bits)
     print(verdict(bytes.fromhex(proof), bytes.fromhex(aux_hash), int(chain_id), target))
