@@ -149,6 +149,8 @@ async function referenceVerdicts(cases: readonly Case[]): Promise<(Verdict | str
     child.once('error', reject)
     child.once('close', resolve)
   })
+  // Python that ended early says so by its code below.
+  child.stdin.on('error', () => undefined)
   child.stdin.end(`${lines.join('\n')}\n`)
   let text = ''
   for await (const part of child.stdout.setEncoding('utf8')) text += String(part)

@@ -131,6 +131,18 @@ contract MergedMiningTest {
         vm.assertEq(mining.ALLOCATION() % mining.REWARD(), 0, "whole rewards");
     }
 
+    function test_submit_endsWithTheAllocation() public {
+        // The tip is the second word of storage, and what was earned its highest 56 bits.
+        bytes32 word = vm.load(address(mining), bytes32(uint256(1)));
+        uint256 earned = mining.ALLOCATION() - mining.REWARD();
+        vm.store(address(mining), bytes32(uint256(1)), word | bytes32(earned << 200));
+        _submit(mining.next(miner, START), miner);
+        (, MiningTip memory state) = mining.tip();
+        vm.assertEq(state.earned, mining.ALLOCATION(), "all of it");
+        vm.warp(START + 1 days);
+        _refuse(mining.next(miner, START + 120), IMergedMining.AllocationSpent.selector);
+    }
+
     function test_retargeted_staysWithinAFactorOfFourAndTheLimit() public pure {
         uint256 target = Work.targetOf(0x1d00ffff);
         uint256 limit = Work.targetOf(0x1e00f8ff);
