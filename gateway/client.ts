@@ -37,5 +37,6 @@ export type {
   ReleaseProgress,
   Upload,
   UploadProgress,
+  Vendor,
   WhoAmI,
 } from '@ioex/node/api'

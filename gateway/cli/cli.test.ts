@@ -34,7 +34,17 @@ interface Run {
   readonly json: Record<string, unknown>
 }
 
+/** As a holder of one key, who has nothing of the vendor but a key file and a passphrase. */
+function as(name: string, program: 'vendor' | 'firmware', ...args: string[]): Promise<Run> {
+  const passphrase = ['--passphrase-file', join(folder, `${name}.txt`)]
+  return runAs(join(folder, `home-of-${name}`), program, ...args, ...passphrase)
+}
+
 function ioex(program: 'vendor' | 'firmware', ...args: string[]): Promise<Run> {
+  return runAs(join(folder, 'home'), program, ...args)
+}
+
+function runAs(home: string, program: 'vendor' | 'firmware', ...args: string[]): Promise<Run> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
@@ -42,7 +52,7 @@ function ioex(program: 'vendor' | 'firmware', ...args: string[]): Promise<Run> {
       {
         env: {
           ...process.env,
-          IOEX_HOME: join(folder, 'home'),
+          IOEX_HOME: home,
           IOEX_OPERATOR_TOKEN: rig.operatorToken,
         },
       },
@@ -132,7 +142,7 @@ describe('publishing with keys of the vendor’s own', () => {
     const again = await publish('1.1.0')
     assert.equal(again.code, 1)
     assert.equal(again.json['ok'], false)
-    const renewed = await ioex('vendor', 'keys', '--renew')
+    const renewed = await ioex('vendor', 'keys', 'renew')
     assert.equal(renewed.code, 0, JSON.stringify(renewed.json))
     const status = await ioex('firmware', 'status')
     assert.deepEqual(
@@ -167,6 +177,63 @@ describe('publishing with keys of the vendor’s own', () => {
     assert.equal(paused.json['status'], 'held')
     const odd = await ioex('firmware', 'rollout', 'widen', id)
     assert.equal(odd.code, 2)
+  })
+
+  test('is left to two of three holders, each with a key file and a passphrase of his own', async () => {
+    const at = (name: string) => join(folder, name)
+    const holders: { file: string; key: string; keyId: string }[] = []
+    for (const name of ['ada', 'ben', 'cleo']) {
+      await writeFile(at(`${name}.txt`), `the passphrase of ${name}\n`)
+      const made = await as(name, 'vendor', 'keys', 'create', at(`${name}.key`))
+      assert.equal(made.code, 0, JSON.stringify(made.json))
+      assert.equal(made.json['mode'], '600')
+      const { publicKey, keyId } = made.json as { publicKey: string; keyId: string }
+      holders.push({ file: at(`${name}.key`), key: publicKey, keyId })
+    }
+    const unsealed = await ioex('vendor', 'keys', 'create', at('plain.key'))
+    assert.deepEqual([unsealed.code, unsealed.json['code']], [2, 'passphrase-missing'])
+    const adds = holders.flatMap(({ key }) => ['--add', key])
+    const roles = async () => {
+      const { json } = await ioex('vendor', 'keys')
+      return json['roles'] as { role: string; threshold: number; keyIds: string[] }[]
+    }
+    const [old] = (await roles()).filter(({ role }) => role === 'targets')
+    assert.ok(old)
+    const two = [...adds, '--remove', old.keyIds[0]?.slice(0, 12) ?? '', '--threshold', '2']
+    const change = await ioex('vendor', 'keys', 'change', 'targets', ...two, '--draft', at('a'))
+    assert.equal(change.json['submitted'], false, JSON.stringify(change.json))
+    const early = await ioex('vendor', 'keys', 'submit', at('a'))
+    assert.deepEqual([early.code, early.json['code']], [1, 'metadata-change-invalid'])
+    const sign = (name: string, draft: string) =>
+      as(name, 'vendor', 'keys', 'sign', at(draft), '--key', at(`${name}.key`))
+    assert.equal(((await sign('ada', 'a')).json['missing'] as unknown[]).length > 0, true)
+    const last = await sign('ben', 'a')
+    assert.deepEqual(last.json['missing'], [])
+    assert.match((last.json['changes'] as string[]).join(), /targets: 2 of 3 keys have to sign/)
+    assert.equal((await ioex('vendor', 'keys', 'submit', at('a'))).code, 0)
+    for (const { role, threshold } of await roles()) {
+      assert.equal(threshold, role === 'root' ? 1 : 2, role)
+    }
+
+    const path = at('app.bin')
+    await writeFile(path, randomBytes(3_000))
+    const phases = [{ percent: 100, minSample: 2 }]
+    await writeFile(at('plan.json'), JSON.stringify({ phases, rollbackTo: null }))
+    const what = ['--model', 'pump', '--version', '1.3.0', '--rollout', at('plan.json')]
+    const draft = await ioex('firmware', 'publish', path, ...what, '--draft', at('b'))
+    assert.equal(draft.code, 0, JSON.stringify(draft.json))
+    assert.equal(draft.json['submitted'], false)
+    await sign('cleo', 'b')
+    const words = (await sign('ada', 'b')).json['changes'] as string[]
+    assert.match(words.join(), /publishes pump 1\.3\.0/)
+    const published = await ioex('vendor', 'keys', 'submit', at('b'))
+    assert.equal(published.json['state'], 'published', JSON.stringify(published.json))
+    const shown = await ioex('firmware', 'rollout', 'show', published.json['id'] as string)
+    assert.equal(shown.json['status'], 'running')
+
+    const soon = await ioex('vendor', 'keys', '--within', '400')
+    assert.equal(soon.code, 3)
+    assert.equal((await ioex('vendor', 'keys', '--within', '30')).code, 0)
   })
 
   test('says in JSON what is missing', async () => {

@@ -5,21 +5,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CarBlockIterator, CarWriter } from '@ipld/car'
 import { type Http, type Release, ReleaseSchema, WrapPageSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
-import {
-  defineCommand,
-  Failure,
-  formatBytes,
-  homeFolder,
-  homeOption,
-  required,
-  text,
-} from '@ioex/node/cli'
+import { defineCommand, Failure, formatBytes, homeOption, required, text } from '@ioex/node/cli'
 import { collectMetadata, releaseFileBlocks } from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
 import { CID } from 'multiformats/cid'
 import { callerOf } from './gateway-caller.ts'
-import { openVendorHome } from './vendor-home.ts'
+import { openHomeOf } from './vendor-home.ts'
 
 export const command = defineCommand({
   about:
@@ -35,7 +26,7 @@ export const command = defineCommand({
   },
   next: 'ioex device install FILE.car        (on the device)',
   async run({ options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     const settings = await home.settings()
     const http = callerOf(system, settings)
     const release = await http.json(

@@ -9,21 +9,24 @@ import {
   RolloutPlanSchema,
   UploadSchema,
 } from '@ioex/node/api'
-import { asError, systemRandom } from '@ioex/node/base'
+import { asError } from '@ioex/node/base'
 import {
   argument,
   defineCommand,
   formatBytes,
-  homeFolder,
   homeOption,
   misuse,
+  passphraseOption,
   required,
   type Say,
   text,
+  withDefault,
 } from '@ioex/node/cli'
 import { callerOf } from './gateway-caller.ts'
-import { type ImageSource, publishSealed, UPLOAD_TIMEOUT_MS } from './publish-sealed.ts'
-import { openVendorHome } from './vendor-home.ts'
+import { type ImageSource, publishSealed, type Sealed } from './publish-sealed.ts'
+import { UPLOAD_TIMEOUT_MS } from './publish-signed.ts'
+import { keyOption, signersOf, waitingOutcome } from './signing.ts'
+import { openHomeOf } from './vendor-home.ts'
 
 export const command = defineCommand({
   about: 'Publish signed firmware to your devices.',
@@ -34,14 +37,20 @@ export const command = defineCommand({
   args: { file: argument('FILE', 'the image') },
   options: {
     home: homeOption,
+    passphraseFile: passphraseOption,
     model: required(text('--model M', 'what kind of device it is for')),
     version: required(text('--version V', 'given once and never again')),
     notes: text('--notes TEXT', 'what changed'),
     rollout: text('--rollout FILE', 'phases, and the version to go back to, as JSON'),
+    key: keyOption,
+    draft: withDefault(
+      text('--draft FILE', 'where it waits for other holders, when more than one have to sign'),
+      'release.draft',
+    ),
   },
   next: 'ioex firmware status',
   async run({ args, options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     const settings = await home.settings()
     const { size } = await stat(args.file)
     if (size === 0) throw misuse('image-empty', `${args.file} is empty`, 'Name a file with bytes.')
@@ -54,10 +63,19 @@ export const command = defineCommand({
       rollout: options.rollout === undefined ? undefined : await planFrom(options.rollout),
     }
     const http = callerOf(system, settings)
-    const release =
-      settings.custody === 'own'
-        ? await publishOwn({ home, http, settings, say, clock: system.clock, signal }, source)
-        : await publishPlain(http, settings.vendor, source, say, signal)
+    let release: Release
+    if (settings.custody === 'own') {
+      const signers = await signersOf(home, options, system)
+      const needs = { home, http, settings, say, clock: system.clock, signal }
+      const sealed = await publishOwn(needs, { ...source, signers, draftFile: options.draft })
+      if (!('release' in sealed)) {
+        say.result(waitingOutcome(sealed.draft, sealed.signed, sealed.missing))
+        return undefined
+      }
+      release = sealed.release
+    } else {
+      release = await publishPlain(http, settings.vendor, source, say, signal)
+    }
     const state =
       release.state === 'published'
         ? `is ready on ${release.copies} nodes; devices may fetch it now.`
@@ -88,7 +106,7 @@ async function planFrom(file: string): Promise<RolloutPlan> {
 async function publishOwn(
   needs: Parameters<typeof publishSealed>[0],
   source: ImageSource,
-): Promise<Release> {
+): Promise<Sealed> {
   try {
     return await publishSealed(needs, source)
   } catch (thrown) {
@@ -104,7 +122,7 @@ async function publishOwn(
 async function publishPlain(
   http: ReturnType<typeof callerOf>,
   vendor: string,
-  source: ImageSource,
+  source: Omit<ImageSource, 'signers' | 'draftFile'>,
   say: Say,
   signal: AbortSignal,
 ): Promise<Release> {

@@ -1,16 +1,21 @@
-import { type Rollout, ROLLOUT_ACTIONS, RolloutPageSchema, RolloutSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
+import {
+  ApiError,
+  type Rollout,
+  ROLLOUT_ACTIONS,
+  RolloutPageSchema,
+  RolloutSchema,
+} from '@ioex/node/api'
 import {
   argument,
   defineCommand,
   formatTable,
-  homeFolder,
   homeOption,
   misuse,
   optionalArgument,
 } from '@ioex/node/cli'
 import { callerOf } from './gateway-caller.ts'
-import { openVendorHome } from './vendor-home.ts'
+import { beginRollout } from './publish-signed.ts'
+import { openHomeOf } from './vendor-home.ts'
 
 const WORDS = ['list', 'show', ...ROLLOUT_ACTIONS] as const
 
@@ -27,7 +32,7 @@ export const command = defineCommand({
   },
   options: { home: homeOption },
   async run({ args, options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     const settings = await home.settings()
     const http = callerOf(system, settings)
     if (args.what === 'list') {
@@ -50,8 +55,10 @@ export const command = defineCommand({
     if (action === undefined && args.what !== 'show') {
       throw misuse('action-unknown', `"${args.what}" is no action`, `Use ${WORDS.join(', ')}.`)
     }
+    // One whose release was still on its way to the seeds when it was published begins here.
+    const isBegun = action === 'start' && (await beginIfNew({ home, http, signal }, args.release))
     const rollout = await http.json(
-      action === undefined
+      action === undefined || isBegun
         ? { method: 'GET', path, signal }
         : { method: 'POST', path: `${path}/actions`, json: { action }, signal },
       RolloutSchema,
@@ -60,6 +67,18 @@ export const command = defineCommand({
     return undefined
   },
 })
+
+async function beginIfNew(
+  needs: Parameters<typeof beginRollout>[0],
+  release: string,
+): Promise<boolean> {
+  try {
+    return await beginRollout(needs, release)
+  } catch (thrown) {
+    if (thrown instanceof ApiError && thrown.problem?.code === 'rollout-exists') return false
+    throw thrown
+  }
+}
 
 function textOf(rollout: Rollout): string {
   const rows = rollout.phases.map((phase, index) => [

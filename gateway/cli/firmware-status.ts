@@ -1,15 +1,7 @@
 import { type Release, ReleasePageSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
-import {
-  defineCommand,
-  formatBytes,
-  formatTable,
-  homeFolder,
-  homeOption,
-  text,
-} from '@ioex/node/cli'
+import { defineCommand, formatBytes, formatTable, homeOption, text } from '@ioex/node/cli'
 import { callerOf } from './gateway-caller.ts'
-import { openVendorHome } from './vendor-home.ts'
+import { openHomeOf } from './vendor-home.ts'
 
 export const command = defineCommand({
   about: 'Show the releases, where they are and what devices do with them.',
@@ -19,7 +11,7 @@ export const command = defineCommand({
     model: text('--model M', 'of this model only'),
   },
   async run({ options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     const settings = await home.settings()
     const { items, next } = await callerOf(system, settings).json(
       {

@@ -1,16 +1,15 @@
 import { ReleasePageSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
-import { defineCommand, homeFolder, homeOption } from '@ioex/node/cli'
+import { defineCommand, homeOption } from '@ioex/node/cli'
 import { callerOf } from './gateway-caller.ts'
-import { sendWraps, wrapAll } from './publish-sealed.ts'
-import { openVendorHome } from './vendor-home.ts'
+import { openHomeOf } from './vendor-home.ts'
+import { sendWraps, wrapAll } from './wrapping.ts'
 
 export const command = defineCommand({
   about: 'Give devices that enrolled after a release its key; only vendors with own keys need it.',
   examples: ['ioex firmware wrap', 'ioex firmware wrap --json'],
   options: { home: homeOption },
   async run({ options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     const settings = await home.settings()
     const http = callerOf(system, settings)
     const { items } = await http.json(

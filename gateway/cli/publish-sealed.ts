@@ -12,40 +12,39 @@ import { CarWriter } from '@ipld/car'
 import {
   BlocksStoredSchema,
   type Http,
-  RecipientPageSchema,
   type Release,
-  ReleaseSchema,
   type RolloutPlan,
-  RolloutSchema,
   VendorSchema,
 } from '@ioex/node/api'
 import { MIB, type Clock } from '@ioex/node/base'
 import { PROFILE_64K } from '@ioex/node/chunks'
 import { Failure, type Say } from '@ioex/node/cli'
 import {
-  addRelease,
   collectKnown,
-  createTufSigner,
   decodeKnownChunks,
+  draftRelease,
+  finishDraft,
   type KnownChunks,
+  type MissingSignatures,
+  missingSignatures,
   type PackedRelease,
   packRelease,
   releaseKeyHash,
   releasesOf,
   rolloutOfPlan,
-  wrapReleaseKey,
+  signDraft,
+  type TufSigner,
 } from '@ioex/node/firmware'
 import type { EvmAddress } from '@ioex/node/identity'
 import type { CID } from 'multiformats/cid'
+import { writeDraft } from './draft-file.ts'
 import { packDeltas } from './publish-deltas.ts'
-import { encodeMetadata, toBase64, type VendorHome, type VendorSettings } from './vendor-home.ts'
+import { publishSigned, UPLOAD_TIMEOUT_MS } from './publish-signed.ts'
+import type { VendorHome, VendorSettings } from './vendor-home.ts'
+import { wrapAll } from './wrapping.ts'
 
-/** The answer to an upload comes after packing and copying to seeds; an image of 8 GiB takes about an hour. */
-export const UPLOAD_TIMEOUT_MS = 4 * 60 * 60_000
 /** zstd's own default; the gateway packs managed releases with the same. */
 const ZSTD_LEVEL = 3
-/** Cohorts that go along with the release; more are sent behind it. */
-const WRAPS_AT_ONCE = 16
 
 interface Needs {
   readonly home: VendorHome
@@ -63,14 +62,20 @@ export interface ImageSource {
   readonly version: string
   readonly notes: string
   readonly rollout?: RolloutPlan | undefined
+  /** Keys that are here, and where the draft goes when they are not enough. */
+  readonly signers: readonly TufSigner[]
+  readonly draftFile: string
 }
 
-interface Wrap {
-  readonly devices: string[]
-  readonly wrap: string
-}
+export type Sealed =
+  | { readonly release: Release }
+  | {
+      readonly draft: string
+      readonly signed: readonly string[]
+      readonly missing: readonly MissingSignatures[]
+    }
 
-export async function publishSealed(needs: Needs, source: ImageSource): Promise<Release> {
+export async function publishSealed(needs: Needs, source: ImageSource): Promise<Sealed> {
   const { home, http, settings, say, clock, signal } = needs
   const vendorPath = `/v1/vendors/${settings.vendor}`
   const metadata = await home.metadata()
@@ -96,7 +101,6 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
       path: `${vendorPath}/recipients`,
       query: { model: source.model },
     })
-    const targets = createTufSigner(await home.secret('tuf-targets'))
     const planned =
       source.rollout === undefined
         ? undefined
@@ -107,10 +111,10 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
             fleet: wraps.flatMap(({ devices }) => devices as EvmAddress[]),
             nowMs: clock.nowMs(),
           })
-    const signed = addRelease(
+    const draft = draftRelease(
       metadata,
       {
-        model: source.model,
+        model,
         version: source.version,
         root: packed.root,
         rootBytes: packed.rootBytes.byteLength,
@@ -119,33 +123,30 @@ export async function publishSealed(needs: Needs, source: ImageSource): Promise<
         announceSigner: vendor.announceSigner,
         ...(planned === undefined ? {} : { rollout: planned.policy }),
       },
-      { targets: [targets], line: [targets] },
       { nowMs: clock.nowMs() },
     )
-    const { targets: targetsFile, lines } = encodeMetadata(signed.metadata)
-    const release = await http.json(
-      {
-        method: 'POST',
-        path: `${vendorPath}/releases`,
-        json: {
-          root,
-          notes: source.notes,
-          metadata: { targets: targetsFile, lines },
-          wraps: wraps.slice(0, WRAPS_AT_ONCE),
-        },
-        timeoutMs: UPLOAD_TIMEOUT_MS,
-        signal,
-      },
-      ReleaseSchema,
-    )
-    await home.saveMetadata(signed.metadata)
-    await home.saveKnownChunks(source.model, known.encode())
-    await sendWraps(needs, root, wraps.slice(WRAPS_AT_ONCE))
     if (planned !== undefined && source.rollout !== undefined) {
       const { approval } = source.rollout
-      await beginRollout(needs, { release: root, witnesses: planned.witnesses, approval })
+      await home.saveRolloutStart(root, {
+        witnesses: planned.witnesses.map((list) => [...list]),
+        approval,
+      })
     }
-    return release
+    const publishes = { root, model, notes: source.notes }
+    const signed = signDraft(draft, source.signers)
+    const missing = missingSignatures(signed.draft)
+    if (missing.length > 0) {
+      await writeDraft(source.draftFile, { ...signed.draft, publishes })
+      return { draft: source.draftFile, signed: signed.signed, missing }
+    }
+    const next = finishDraft(signed.draft)
+    const release = await publishSigned(
+      needs,
+      { ...publishes, base: metadata, metadata: next },
+      wraps,
+    )
+    await home.saveKnownChunks(model, known.encode())
+    return { release }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -232,53 +233,5 @@ async function sendCar(
     )
   } finally {
     progress.stop()
-  }
-}
-
-async function beginRollout({ http, signal }: Needs, json: object): Promise<void> {
-  await http.json({ method: 'POST', path: '/v1/rollouts', json, signal }, RolloutSchema)
-}
-
-/** A wrap for each page of recipients, which is a cohort. */
-export async function wrapAll(
-  { http, signal }: Pick<Needs, 'http' | 'signal'>,
-  releaseKey: Uint8Array,
-  list: { readonly path: string; readonly query?: Readonly<Record<string, string>> },
-): Promise<Wrap[]> {
-  const wraps: Wrap[] = []
-  let after: string | undefined
-  do {
-    const page = await http.json(
-      { method: 'GET', path: list.path, query: { ...list.query, after }, signal },
-      RecipientPageSchema,
-    )
-    if (page.items.length > 0) {
-      const wrap = await wrapReleaseKey(
-        releaseKey,
-        page.items.map(({ ageRecipient }) => ageRecipient),
-      )
-      wraps.push({ devices: page.items.map(({ device }) => device), wrap: toBase64(wrap) })
-    }
-    after = page.next ?? undefined
-  } while (after !== undefined)
-  return wraps
-}
-
-export async function sendWraps(
-  { http, signal }: Pick<Needs, 'http' | 'signal'>,
-  root: string,
-  wraps: readonly Wrap[],
-): Promise<void> {
-  const { z } = await import('zod')
-  for (let at = 0; at < wraps.length; at += WRAPS_AT_ONCE) {
-    await http.json(
-      {
-        method: 'POST',
-        path: `/v1/releases/${root}/wraps`,
-        json: { wraps: wraps.slice(at, at + WRAPS_AT_ONCE) },
-        signal,
-      },
-      z.object({ stored: z.int() }),
-    )
   }
 }

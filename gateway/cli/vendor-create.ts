@@ -1,14 +1,13 @@
 import { VendorCreatedSchema, VendorSchema } from '@ioex/node/api'
-import { systemRandom } from '@ioex/node/base'
 import {
   defineCommand,
   Failure,
   flag,
   fromEnv,
-  homeFolder,
   homeOption,
   httpUrl,
   misuse,
+  passphraseOption,
   readSecret,
   required,
   text,
@@ -17,7 +16,7 @@ import {
 import { createTufSigner, createVendorMetadata, tufPublicKey } from '@ioex/node/firmware'
 import { createIdentity } from '@ioex/node/identity'
 import { callerOf } from './gateway-caller.ts'
-import { encodeMetadata, openVendorHome } from './vendor-home.ts'
+import { encodeMetadata, openHomeOf } from './vendor-home.ts'
 
 export const command = defineCommand({
   about: 'Register a vendor; the keys that sign releases are made here and stay here.',
@@ -27,6 +26,7 @@ export const command = defineCommand({
   ],
   options: {
     home: homeOption,
+    passphraseFile: passphraseOption,
     gateway: required(fromEnv(value('--gateway URL', 'the gateway', httpUrl), 'IOEX_GATEWAY')),
     name: required(text('--name NAME', 'how people know the vendor')),
     managed: flag('--managed', 'leave all keys with the gateway, to publish from a browser too'),
@@ -37,7 +37,7 @@ export const command = defineCommand({
   },
   next: 'ioex firmware publish FILE --model M --version V',
   async run({ options, say, system, signal }) {
-    const home = openVendorHome(homeFolder(options.home, system.env), systemRandom)
+    const home = openHomeOf(options, system)
     if (await home.exists()) {
       throw new Failure('vendor-exists', `${home.folder} holds a vendor already`, {
         fix: 'Use it, or name another folder with --home.',

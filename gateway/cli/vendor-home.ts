@@ -1,7 +1,8 @@
 import { mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, type Random, writeFileDurably } from '@ioex/node/base'
-import { Failure } from '@ioex/node/cli'
+import { codeOf, type Random, systemRandom, writeFileDurably } from '@ioex/node/base'
+import { Failure, homeFolder, passphraseOf, type System } from '@ioex/node/cli'
+import { createKeystore, openKeystore } from '@ioex/node/identity'
 import type { OfflineMetadata } from '@ioex/node/firmware'
 import { CustodySchema } from '@ioex/node/api'
 import { z } from 'zod'
@@ -18,9 +19,17 @@ const SettingsSchema = z.object({
 })
 export type VendorSettings = z.infer<typeof SettingsSchema>
 
+/** How a rollout begins that the vendor has signed: kept until the gateway has it. */
+const RolloutStartSchema = z.object({
+  witnesses: z.array(z.array(z.string())),
+  approval: z.enum(['automatic', 'manual']),
+})
+export type RolloutStart = z.infer<typeof RolloutStartSchema>
+
 /**
- * What a vendor keeps on the machine that publishes, below `vendor/` of the home folder, all with mode 0600.
- * With own keys the gateway has none of these secrets; who has this folder can publish in the vendor's name.
+ * What a vendor keeps on the machine that publishes, below `vendor/` of the home folder, all with mode 0600, the keys
+ * sealed by a passphrase when one is given. With own keys the gateway has none of these secrets; who can open enough
+ * of them for the thresholds can publish in the vendor's name.
  */
 export interface VendorHome {
   readonly folder: string
@@ -28,8 +37,10 @@ export interface VendorHome {
   settings(): Promise<VendorSettings>
   saveSettings(settings: VendorSettings): Promise<void>
   exists(): Promise<boolean>
-  /** 32 bytes, made at the first call. */
+  /** 32 bytes, made at the first call. Throws `passphrase-wrong` and what else `openKeystore` throws. */
   secret(name: SecretName): Promise<Uint8Array>
+  /** As `secret`; undefined when it is not here. */
+  held(name: SecretName): Promise<Uint8Array | undefined>
   /** The newest metadata that the gateway has taken; undefined before the first. */
   metadata(): Promise<OfflineMetadata | undefined>
   saveMetadata(metadata: OfflineMetadata): Promise<void>
@@ -38,12 +49,43 @@ export interface VendorHome {
   knownChunks(model: string): Promise<Uint8Array | undefined>
   saveKnownChunks(model: string, bytes: Uint8Array): Promise<void>
   forgetKnownChunks(model: string): Promise<void>
+  rolloutStart(root: string): Promise<RolloutStart | undefined>
+  saveRolloutStart(root: string, start: RolloutStart): Promise<void>
 }
 
 const PRIVATE = { mode: 0o600 } as const
 
-export function openVendorHome(home: string, random: Random): VendorHome {
+/** The home that a command names, its keys opened by the passphrase that it names. */
+export function openHomeOf(
+  options: { readonly home: string | undefined; readonly passphraseFile?: string | undefined },
+  system: System,
+): VendorHome {
+  const passphrase = () => passphraseOf({ passphraseFile: options.passphraseFile, system })
+  return openVendorHome(homeFolder(options.home, system.env), systemRandom, passphrase)
+}
+
+function openVendorHome(
+  home: string,
+  random: Random,
+  askPassphrase: () => Promise<string | undefined>,
+): VendorHome {
   const folder = join(home, 'vendor')
+  const opened = new Map<SecretName, Uint8Array>()
+  let asked: Promise<string | undefined> | undefined
+  const pathOf = (name: SecretName) => at('keys', `${name}.json`)
+  const held = async (name: SecretName): Promise<Uint8Array | undefined> => {
+    const known = opened.get(name)
+    if (known !== undefined) return known
+    asked ??= askPassphrase()
+    try {
+      const secret = (await openKeystore(pathOf(name), { passphrase: await asked })).revealSeed()
+      opened.set(name, secret)
+      return secret
+    } catch (thrown) {
+      if (codeOf(thrown) === 'keystore-missing') return undefined
+      throw thrown
+    }
+  }
   const at = (...names: string[]) => join(folder, ...names)
   const read = async (path: string): Promise<Uint8Array | undefined> => {
     try {
@@ -78,26 +120,21 @@ export function openVendorHome(home: string, random: Random): VendorHome {
         throw thrown
       }
     },
+    held,
     async secret(name) {
-      const path = at('keys', `${name}.key`)
-      const text = await readText(path)
-      if (text !== undefined) return Uint8Array.fromHex(text.trim())
-      const secret = random.bytes(SECRET_BYTES)
+      const known = await held(name)
+      if (known !== undefined) return known
+      const seed = random.bytes(SECRET_BYTES)
       await mkdir(at('keys'), { recursive: true, mode: 0o700 })
-      await writeFileDurably(path, `${secret.toHex()}\n`, PRIVATE)
-      return secret
+      asked ??= askPassphrase()
+      await createKeystore(pathOf(name), { seed, passphrase: await asked }, random)
+      opened.set(name, seed)
+      return seed
     },
     async metadata() {
       const text = await readText(at('metadata.json'))
       if (text === undefined) return undefined
-      const json = MetadataSchema.parse(JSON.parse(text))
-      return {
-        root: fromBase64(json.root),
-        targets: fromBase64(json.targets),
-        lines: Object.fromEntries(
-          Object.entries(json.lines).map(([role, bytes]) => [role, fromBase64(bytes)]),
-        ),
-      }
+      return decodeMetadata(MetadataSchema.parse(JSON.parse(text)))
     },
     saveMetadata: (metadata) =>
       writeFileDurably(at('metadata.json'), JSON.stringify(encodeMetadata(metadata)), PRIVATE),
@@ -107,10 +144,16 @@ export function openVendorHome(home: string, random: Random): VendorHome {
     saveKnownChunks: (model, bytes) =>
       writeFileDurably(at('known', `${model}.chunks`), bytes, PRIVATE),
     forgetKnownChunks: (model) => rm(at('known', `${model}.chunks`), { force: true }),
+    async rolloutStart(root) {
+      const text = await readText(at('releases', `${root}.rollout.json`))
+      return text === undefined ? undefined : RolloutStartSchema.parse(JSON.parse(text))
+    },
+    saveRolloutStart: (root, start) =>
+      writeFileDurably(at('releases', `${root}.rollout.json`), JSON.stringify(start), PRIVATE),
   }
 }
 
-const MetadataSchema = z.object({
+export const MetadataSchema = z.object({
   root: z.string(),
   targets: z.string(),
   lines: z.record(z.string(), z.string()),
@@ -123,6 +166,16 @@ export function encodeMetadata(metadata: OfflineMetadata): z.infer<typeof Metada
     targets: toBase64(metadata.targets),
     lines: Object.fromEntries(
       Object.entries(metadata.lines).map(([role, bytes]) => [role, toBase64(bytes)]),
+    ),
+  }
+}
+
+export function decodeMetadata(json: z.infer<typeof MetadataSchema>): OfflineMetadata {
+  return {
+    root: fromBase64(json.root),
+    targets: fromBase64(json.targets),
+    lines: Object.fromEntries(
+      Object.entries(json.lines).map(([role, bytes]) => [role, fromBase64(bytes)]),
     ),
   }
 }

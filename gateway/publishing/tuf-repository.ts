@@ -84,7 +84,7 @@ export function createTufRepository(needs: Needs): TufRepository {
     const metadata = newestMetadata(await filesOf(from, vendor))
     if (metadata !== undefined) return metadata
     throw new ProblemError('tuf-root-missing', 'the vendor has no root.json yet', {
-      fix: 'Send the first one: ioex vendor keys --register',
+      fix: 'Register it again: ioex vendor create',
     })
   }
 
@@ -349,7 +349,7 @@ export async function firstRootOf(
     .executeTakeFirst()
   if (row !== undefined) return JSON.parse(fromUtf8(row.bytes)) as Record<string, unknown>
   throw new ProblemError('tuf-root-missing', 'the vendor has no root.json yet', {
-    fix: 'Send the first one: ioex vendor keys --register',
+    fix: 'Register it again: ioex vendor create',
   })
 }
 

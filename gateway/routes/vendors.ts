@@ -90,6 +90,7 @@ export function vendorRoutes(parts: Parts) {
       .where('id', '=', id)
       .executeTakeFirst()
     if (row === undefined) throw notFound(`vendor ${id}`)
+    const renewMs = await renewByMs(parts.db, id)
     return {
       vendor: row.id as Vendor['vendor'],
       name: row.name,
@@ -99,6 +100,7 @@ export function vendorRoutes(parts: Parts) {
       announceSigner: parts.node.identity.evmAddress,
       onlineTufKey: row.online_tuf_key as Vendor['onlineTufKey'],
       tufReady: row.root !== null,
+      renewBy: renewMs === undefined ? null : timeOf(renewMs),
     }
   }
 
@@ -136,4 +138,21 @@ export function vendorRoutes(parts: Parts) {
         200,
       )
     })
+}
+
+/** When the first of the files that are signed offline ends: of each role only the newest counts. */
+async function renewByMs(db: Parts['db'], vendor: string): Promise<number | undefined> {
+  const rows = await db
+    .selectFrom('tuf_files')
+    .select(['name', 'version', 'expires_ms'])
+    .where('vendor', '=', vendor)
+    .execute()
+  const newest = new Map<string, (typeof rows)[number]>()
+  for (const row of rows) {
+    const role = row.name.replace(/^\d+\./, '')
+    if (role === 'timestamp.json' || role === 'snapshot.json') continue
+    if (row.version > (newest.get(role)?.version ?? 0)) newest.set(role, row)
+  }
+  const ends = [...newest.values()].map(({ expires_ms }) => expires_ms)
+  return ends.length === 0 ? undefined : Math.min(...ends)
 }

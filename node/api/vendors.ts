@@ -37,6 +37,10 @@ export const VendorSchema = z
     /** Raw ed25519 public key that the vendor's root.json names for snapshot and timestamp. */
     onlineTufKey: hexOf(32, 'ed25519 public key, 32 bytes'),
     tufReady: z.boolean().meta({ description: 'false until a root.json is there' }),
+    renewBy: TimeSchema.nullable().meta({
+      description:
+        'when the first of root, targets and lines ends; the gateway renews them with managed keys, the vendor with its own',
+    }),
   })
   .meta({ id: 'Vendor' })
 export type Vendor = z.infer<typeof VendorSchema>

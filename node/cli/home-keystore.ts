@@ -16,7 +16,9 @@ export interface KeystoreAccess {
   readonly system: Pick<System, 'env' | 'stdin'>
 }
 
-export async function passphraseOf(access: KeystoreAccess): Promise<string | undefined> {
+export async function passphraseOf(
+  access: Omit<KeystoreAccess, 'home'>,
+): Promise<string | undefined> {
   const env = access.system.env.IOEX_PASSPHRASE
   return readSecret({ file: access.passphraseFile, env }, access.system.stdin)
 }

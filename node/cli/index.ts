@@ -25,6 +25,7 @@ export { ExitCode } from './exit-codes.ts'
 export { Failure, misuse } from './failure.ts'
 export { formatBytes, formatDuration, formatTable } from './format.ts'
 export { homeFolder, homeOption, homePaths } from './home.ts'
+export { passphraseOf, passphraseOption } from './home-keystore.ts'
 export {
   argument,
   duration,

@@ -155,6 +155,20 @@ export type {
   ReleaseTarget,
 } from './types.ts'
 export {
+  describeDraft,
+  draftKeys,
+  draftRelease,
+  draftRenewal,
+  expiriesOf,
+  finishDraft,
+  lineKeysOf,
+  type MetadataDraft,
+  type MissingSignatures,
+  missingSignatures,
+  rolesOf,
+  signDraft,
+} from './metadata-draft.ts'
+export {
   addRelease,
   createVendorMetadata,
   DEFAULT_LIFETIMES,

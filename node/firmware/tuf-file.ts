@@ -132,7 +132,14 @@ function damaged(name: string, what: string, cause?: unknown) {
 export function signFile(signed: JsonObject, signers: readonly TufSigner[]): Uint8Array {
   // The kind picks the class; all of them sign and print alike.
   const kind = signed['_type'] as MetadataKind.Targets
-  const metadata = Metadata.fromJSON(kind, { signed, signatures: [] } as ModelJson)
+  return cosign(Metadata.fromJSON(kind, { signed, signatures: [] } as ModelJson), signers)
+}
+
+/** The same file with the signatures of these signers as well. */
+export function cosign(
+  metadata: Metadata<Root> | Metadata<Targets>,
+  signers: readonly TufSigner[],
+): Uint8Array {
   for (const signer of signers) {
     metadata.sign((data) => {
       return new Signature({ keyID: signer.keyId, sig: signer.sign(data).toHex() })

@@ -126,9 +126,28 @@ export function addRelease(
   signers: { readonly targets?: readonly TufSigner[]; readonly line: readonly TufSigner[] },
   time: SigningTime,
 ): { readonly metadata: OfflineMetadata; readonly target: ReleaseTarget } {
+  const lineKeys = { keys: signers.line, threshold: Math.max(signers.line.length, 1) }
+  const added = withRelease(current, release, { targets: [], ...signers, lineKeys }, time)
+  checked(added.metadata)
+  return added
+}
+
+/** As `addRelease`, without a look at who has signed. A new line belongs to `lineKeys`. */
+export function withRelease(
+  current: OfflineMetadata,
+  release: Omit<ReleaseTarget, 'sequence'>,
+  by: {
+    readonly targets: readonly TufSigner[]
+    readonly line: readonly TufSigner[]
+    readonly lineKeys: RoleKeys
+  },
+  time: SigningTime,
+): { readonly metadata: OfflineMetadata; readonly target: ReleaseTarget } {
   const { model } = release
   const isNew = !hasLine(current, model)
-  const started = isNew ? delegated(current, model, signers, time) : current
+  const started = isNew
+    ? { ...current, targets: signFile(delegated(current, model, by.lineKeys, time), by.targets) }
+    : current
   const line = isNew
     ? { ...targetsHead(1, time), targets: {}, [SEQUENCE_FIELD]: 0 }
     : nextTargets(lineOf(current, model), time)
@@ -144,7 +163,7 @@ export function addRelease(
     targets: { ...newestTargets(targets, LINE_MAX_RELEASES - 1), [path]: toTufTarget(target) },
     [SEQUENCE_FIELD]: sequence,
   }
-  const metadata = checked(withLine(started, model, signFile(signed, signers.line)))
+  const metadata = withLine(started, model, signFile(signed, by.line))
   const [added] = releasesOf(metadata, model).filter((one) => one.sequence === sequence)
   if (added === undefined) {
     throw invalid(`${path} is no well-formed release`, 'Pass on what packRelease gave.')
@@ -183,16 +202,16 @@ export function lastSequence(line: JsonObject): number {
   return typeof last === 'number' && Number.isSafeInteger(last) && last >= 0 ? last : 0
 }
 
-/** Targets that leave a model to the keys of its line. */
-function delegated(
+/** Targets that leave a model to these keys, which it may have been left to others before. */
+export function delegated(
   current: OfflineMetadata,
   model: string,
-  signers: { readonly targets?: readonly TufSigner[]; readonly line: readonly TufSigner[] },
+  lineKeys: RoleKeys,
   time: SigningTime,
-): OfflineMetadata {
+): JsonObject {
   if (!ModelSchema.safeParse(model).success)
     throw invalid('the model has a wrong form', 'Rename it.')
-  if (Object.keys(current.lines).length >= LINES_MAX) {
+  if (!hasLine(current, model) && Object.keys(current.lines).length >= LINES_MAX) {
     throw invalid(`a vendor has at most ${LINES_MAX} models`, 'Use a second vendor account.')
   }
   const targets = nextTargets(current.targets, time)
@@ -200,16 +219,19 @@ function delegated(
     keys?: JsonObject
     roles?: JsonObject[]
   }
-  const role = {
-    name: lineRole(model),
-    keyids: signers.line.map((key) => key.keyId),
-    threshold: Math.max(signers.line.length, 1),
+  const name = lineRole(model)
+  const role: JsonObject = {
+    name,
+    ...roleJson(lineKeys),
     terminating: true,
     paths: [linePattern(model)],
   }
-  const delegations = { keys: { ...keys, ...keysJson(signers.line) }, roles: [...roles, role] }
-  const signed = signFile({ ...targets, delegations }, signers.targets ?? [])
-  return { ...current, targets: signed }
+  const others = roles.filter((one) => one['name'] !== name)
+  const all = [...others, role]
+  const named = new Set(all.flatMap((one) => one['keyids'] as string[]))
+  const known = { ...keys, ...keysJson(lineKeys.keys) }
+  const still = Object.entries(known).filter(([keyId]) => named.has(keyId))
+  return { ...targets, delegations: { keys: Object.fromEntries(still), roles: all } }
 }
 
 /** Those with the highest sequences. */
@@ -224,18 +246,22 @@ function hasLine(metadata: OfflineMetadata, model: string): boolean {
   return Object.hasOwn(metadata.lines, lineRole(model))
 }
 
-function lineOf(metadata: OfflineMetadata, model: string): Uint8Array {
+export function lineOf(metadata: OfflineMetadata, model: string): Uint8Array {
   const line = hasLine(metadata, model) ? metadata.lines[lineRole(model)] : undefined
   if (line !== undefined) return line
   throw invalid(`nothing is published for model ${model}`, 'See which models there are.')
 }
 
-function withLine(current: OfflineMetadata, model: string, line: Uint8Array): OfflineMetadata {
+export function withLine(
+  current: OfflineMetadata,
+  model: string,
+  line: Uint8Array,
+): OfflineMetadata {
   return { ...current, lines: { ...current.lines, [lineRole(model)]: line } }
 }
 
 /** The signed part with the next version and a new expiry; fields that this program does not know stay. */
-function nextTargets(bytes: Uint8Array, time: SigningTime): JsonObject {
+export function nextTargets(bytes: Uint8Array, time: SigningTime): JsonObject {
   const { signed } = parseTargets(bytes)
   return { ...(signed.toJSON() as JsonObject), ...targetsHead(signed.version + 1, time) }
 }
@@ -250,7 +276,7 @@ function targetsHead(version: number, time: SigningTime): JsonObject {
   }
 }
 
-function rootJson(roles: VendorRoles, version: number, time: SigningTime): JsonObject {
+export function rootJson(roles: VendorRoles, version: number, time: SigningTime): JsonObject {
   const { rootMs } = time.lifetimes ?? DEFAULT_LIFETIMES
   const online = roleJson(roles.online)
   return {

@@ -91,6 +91,7 @@ describe('the vendor console in a real browser', () => {
     await page.locator('input[type=password]').fill(endpoints.vendor.token)
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Releases' }).waitFor()
+    await page.getByText('This gateway keeps your signing keys, encrypted').waitFor()
     await page.screenshot({ path: join(artefacts, 'console-empty.png') })
 
     const image = join(folder, 'firmware.bin')
@@ -186,6 +187,28 @@ describe('the vendor console in a real browser', () => {
       assert.ok(overflow <= 0, `the page is ${overflow} pixels wider than the window`)
     })
   }
+
+  test('tells a vendor with own keys how to publish, and when signatures have to be renewed', async () => {
+    const path = `**/v1/vendors/${endpoints.vendor.vendor}`
+    await page.route(path, async (route) => {
+      const answer = await route.fetch()
+      const renewBy = new Date(Date.now() + 5 * 86_400_000).toISOString()
+      const vendor = { ...((await answer.json()) as object), custody: 'own', renewBy }
+      await route.fulfill({ response: answer, json: vendor })
+    })
+    await page.goto(`${endpoints.gateway}/releases`)
+    await page.getByRole('alert').getByText('ioex vendor keys renew').waitFor()
+    await page.getByText('cannot publish in your name').waitFor()
+    await page.screenshot({ path: join(artefacts, 'console-own-keys.png') })
+    const { violations } = await new AxeBuilder({ page }).analyze()
+    assert.deepEqual(
+      violations.map(({ id }) => id),
+      [],
+    )
+    await page.getByRole('button', { name: 'Publish firmware' }).click()
+    await page.getByText('ioex firmware publish FILE').waitFor()
+    await page.unroute(path)
+  })
 
   test('logged no error and asked no other host', () => {
     assert.deepEqual(complaints, [])

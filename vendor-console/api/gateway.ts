@@ -8,6 +8,7 @@ import type {
   NetworkFigures,
   Release,
   Upload,
+  Vendor,
   WhoAmI,
 } from '../../gateway/client.ts'
 import { problemOf, unreachable } from './problem.ts'
@@ -19,6 +20,7 @@ const CALL_TIMEOUT_MS = 15_000
 /** Every call of the console. Each throws CallError: what happened, and what to do. */
 export interface Gateway {
   whoAmI(): Promise<WhoAmI>
+  vendor(): Promise<Vendor>
   releases(): Promise<readonly Release[]>
   release(id: string): Promise<Release>
   addresses(id: string): Promise<readonly AddressEntry[]>
@@ -45,6 +47,7 @@ export function createGateway(token: string, vendor: Session['vendor']): Gateway
   const { v1 } = api
   return {
     whoAmI: () => answerOf(v1.me.$get()),
+    vendor: () => answerOf(v1.vendors[':vendor'].$get({ param: { vendor } })),
     releases: async () =>
       (await answerOf(v1.vendors[':vendor'].releases.$get({ param: { vendor }, query: {} }))).items,
     release: (id) => answerOf(v1.releases[':id'].$get({ param: { id } })),

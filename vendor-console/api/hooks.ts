@@ -21,6 +21,11 @@ export function useGateway(): Gateway {
   return useMemo(() => createGateway(token, vendor), [token, vendor])
 }
 
+export function useVendor() {
+  const gateway = useGateway()
+  return useQuery({ queryKey: ['vendor'], queryFn: () => gateway.vendor() })
+}
+
 export function useReleases() {
   const gateway = useGateway()
   return useQuery({

@@ -15,6 +15,7 @@ export {
   useReleases,
   SessionContext,
   useSession,
+  useVendor,
 } from './hooks.ts'
 export { followState } from './events.ts'
 export { endSession, loadSession, type Session, saveSession } from './session.ts'
@@ -22,4 +23,5 @@ export type {
   Device,
   Release,
   UploadProgress,
+  Vendor,
 } from '../../gateway/client.ts'

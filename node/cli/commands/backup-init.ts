@@ -40,7 +40,7 @@ export const command = defineCommand({
   async run(call) {
     const { options, say, system, signal } = call
     const home = homeFolder(options.home, system.env)
-    const passphrase = await passphraseOf({ ...options, home, system })
+    const passphrase = await passphraseOf({ ...options, system })
     const given = await readSecret({ file: options.phraseFile, env: undefined }, system.stdin)
     const { keystore, created } = await openOrCreate(homePaths(home).keystore, given, passphrase)
     if (created && given === undefined && !options.showPhrase) await teach(keystore, say, signal)

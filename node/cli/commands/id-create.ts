@@ -24,7 +24,7 @@ export const command = defineCommand({
   next: 'ioex id',
   async run({ options, say, system }) {
     const home = homeFolder(options.home, system.env)
-    const passphrase = await passphraseOf({ ...options, home, system })
+    const passphrase = await passphraseOf({ ...options, system })
     const phrase = await readSecret({ file: options.phraseFile, env: undefined }, system.stdin)
     const seed = phrase === undefined ? generateSeed(systemRandom) : phraseToSeed(phrase)
     const keystore = await createKeystore(homePaths(home).keystore, { seed, passphrase })

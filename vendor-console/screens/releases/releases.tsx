@@ -1,13 +1,15 @@
 import { Anchor, Button, Group, Modal, Stack, Table, Title } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { Link } from '@tanstack/react-router'
-import { useReleases } from '../../api/index.ts'
+import { useReleases, useVendor } from '../../api/index.ts'
 import { bytes, Empty, Loaded, ReleaseStateBadge, time } from '../../parts/index.ts'
+import { Custody, PublishYourself } from './custody.tsx'
 import { Publish } from './publish.tsx'
 
 /** All releases, newest first, and the way to a new one. */
 export function Releases() {
   const releases = useReleases()
+  const { data: vendor } = useVendor()
   const [publishing, { open, close }] = useDisclosure(false)
   return (
     <Stack>
@@ -17,6 +19,7 @@ export function Releases() {
         </Title>
         <Button onClick={open}>Publish firmware</Button>
       </Group>
+      {vendor !== undefined && <Custody vendor={vendor} />}
       <Modal
         opened={publishing}
         onClose={close}
@@ -24,7 +27,7 @@ export function Releases() {
         size="lg"
         closeButtonProps={{ 'aria-label': 'Close' }}
       >
-        <Publish done={close} />
+        {vendor?.custody === 'own' ? <PublishYourself /> : <Publish done={close} />}
       </Modal>
       <Loaded of={releases} what="the releases">
         {(list) =>
