@@ -27,8 +27,8 @@ async function forge(words: readonly string[]): Promise<string> {
 test('the contracts keep their promises under unit tests, fuzzing and invariants', async () => {
   const report = await forge(['quick', 'test'])
   const passed = /(\d+) tests passed, 0 failed, 0 skipped/.exec(report)
-  assert.ok(Number(passed?.[1]) >= 70, report)
-  assert.ok((report.match(/\[PASS\] invariant_/g) ?? []).length >= 6, report)
+  assert.ok(Number(passed?.[1]) >= 90, report)
+  assert.ok((report.match(/\[PASS\] invariant_/g) ?? []).length >= 12, report)
 })
 
 test('the folder abi is what the contracts compile to', async () => {

@@ -7,6 +7,7 @@ const CONTRACTS = [
   ['GasCredit', 'gas-credit.ts', 'gasCredit'],
   ['RewardPool', 'reward-pool.ts', 'rewardPool'],
   ['Settlement', 'settlement.ts', 'settlement'],
+  ['MergedMining', 'merged-mining.ts', 'mergedMining'],
 ] as const
 
 interface Artifact {

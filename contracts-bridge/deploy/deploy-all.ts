@@ -15,11 +15,13 @@ import { GIB, type Hex, IoexError } from '@ioex/node/base'
 import {
   gasCreditBytecode,
   ioexTokenBytecode,
+  mergedMiningBytecode,
   rewardPoolBytecode,
   settlementBytecode,
 } from '../abi/bytecode.ts'
 import { gasCreditAbi } from '../abi/gas-credit.ts'
 import { ioexTokenAbi } from '../abi/ioex-token.ts'
+import { mergedMiningAbi } from '../abi/merged-mining.ts'
 import { rewardPoolAbi } from '../abi/reward-pool.ts'
 import { settlementAbi } from '../abi/settlement.ts'
 import { chainProvider } from './chain-provider.ts'
@@ -30,7 +32,7 @@ export interface DeployOptions {
   readonly chainId: number
   /** 32 bytes; pays for the deployment. */
   readonly deployerKey: Hex
-  /** Receives the genesis supply; the deployer if absent. */
+  /** Receives the genesis supply but for the mining allocation; the deployer if absent. */
   readonly treasury?: Hex | undefined
   /** Sets prices and may give roles away; the deployer if absent. */
   readonly admin?: Hex | undefined
@@ -55,6 +57,8 @@ export interface DeploymentTerms {
   /** Price version 1 of `ioex/bandwidth`. */
   readonly bandwidthGas18PerUnit: bigint
   readonly bandwidthUnitBytes: bigint
+  /** The first and easiest target of merge-mined headers, in Bitcoin's compact form. */
+  readonly miningLimitBits: number
 }
 
 /** keccak256 of the name, as grants and pin orders carry it. */
@@ -83,7 +87,13 @@ export const DEFAULT_TERMS: DeploymentTerms = {
   receiptClaimMinGas18: GAS / 10n,
   bandwidthGas18PerUnit: GAS / 100n,
   bandwidthUnitBytes: BigInt(GIB),
+  // The limit of the ioeX chain of 2018.
+  miningLimitBits: 0x1e00f8ff,
 }
+
+const GENESIS_SUPPLY = 200_000_000n * 10n ** 8n
+/** 3 % of the genesis supply, in units of 1e-8: `MergedMining.ALLOCATION`. */
+const MINING_ALLOCATION = 6_000_000n * 10n ** 8n
 
 export async function deployAll(options: DeployOptions): Promise<Deployment> {
   const terms = { ...DEFAULT_TERMS, ...options.terms }
@@ -107,7 +117,14 @@ export async function deployAll(options: DeployOptions): Promise<Deployment> {
 
     // The deployer holds the admin's role until the wiring is done.
     const deployer = wallet.address
-    const token = await place(ioexTokenAbi, ioexTokenBytecode, [treasury, deployer])
+    const token = await place(ioexTokenAbi, ioexTokenBytecode, [deployer, deployer])
+    const mining = await place(mergedMiningAbi, mergedMiningBytecode, [
+      ...[token.address, terms.miningLimitBits],
+    ])
+    await call(token.contract, 'transfer', [mining.address, MINING_ALLOCATION])
+    if (treasury.toLowerCase() !== deployer.toLowerCase()) {
+      await call(token.contract, 'transfer', [treasury, GENESIS_SUPPLY - MINING_ALLOCATION])
+    }
     const gas = await place(gasCreditAbi, gasCreditBytecode, [
       ...[token.address, deployer],
       ...[terms.gas18PerIoex, terms.minGas18PerIoex, terms.maxGas18PerIoex],
@@ -153,6 +170,7 @@ export async function deployAll(options: DeployOptions): Promise<Deployment> {
       gas: gas.address,
       rewardPool: pool.address,
       settlement: settlement.address,
+      mergedMining: mining.address,
       treasury: treasury.toLowerCase() as Hex,
       admin: admin.toLowerCase() as Hex,
       prices: [

@@ -77,7 +77,7 @@ describe('the development chain', () => {
     const again = await start()
     assert.equal(
       await view(again, deployment.token, ioexTokenAbi, 'balanceOf', [deployment.treasury]),
-      200_000_000n * 10n ** 8n,
+      194_000_000n * 10n ** 8n,
     )
     await again.rpc('evm_mine')
     const block = (await again.rpc('eth_getBlockByNumber', ['latest', false])) as {
@@ -123,6 +123,10 @@ describe('a deployment', () => {
       ...{ rpcUrl: anvil.url, chainId: CHAIN_ID, deployerKey, admin, treasury },
     })
     assert.deepEqual([made.admin, made.treasury], [admin, treasury])
+    const balance = (of: Hex) => view(anvil, made.token, ioexTokenAbi, 'balanceOf', [of])
+    assert.equal(await balance(treasury), 194_000_000n * 10n ** 8n)
+    assert.equal(await balance(made.mergedMining), 6_000_000n * 10n ** 8n)
+    assert.equal(await balance(deployer.toLowerCase() as Hex), 0n)
     const contracts = [
       [made.token, ioexTokenAbi],
       [made.gas, gasCreditAbi],

@@ -15,6 +15,8 @@ export const DeploymentSchema = z.object({
   rewardPool: address,
   /** The EIP-712 domain's verifyingContract. */
   settlement: address,
+  /** Takes in merge-mined headers and holds the miners' share. */
+  mergedMining: address,
   treasury: address,
   admin: address,
   /** The price versions that were registered at deployment. */
