@@ -28,16 +28,16 @@ import { Failure } from './failure.ts'
 import { formatBytes } from './format.ts'
 import { homeFolder, homePaths } from './home.ts'
 import { openHomeKeystore } from './home-keystore.ts'
+import { slotsOf, type SlotValues } from './installer-options.ts'
 import { policyOf } from './policy-options.ts'
 import type { JsonObject } from './say.ts'
 import { uploadCaps } from './upload-options.ts'
 
-interface DeviceRunValues extends AgentValues {
+interface DeviceRunValues extends AgentValues, SlotValues {
   readonly home: string | undefined
   readonly passphraseFile: string | undefined
   readonly once: boolean
   readonly follow: boolean
-  readonly slotDir: string | undefined
   readonly space: number
 }
 
@@ -183,7 +183,7 @@ async function assemble(
       log.warn({ error: asError(thrown) }, 'the newer network file was not taken')
     }
   }
-  const slots = device.createSlots(options.slotDir ?? join(folder, 'slots'))
+  const slots = slotsOf(options, { device, clock, log, folder: join(folder, 'slots') })
   const releases = device.createGatewayReleases({ api, clock, log }, { folder, enrollment })
   const installing = await given.makeInstalling({
     ...{ identity, api, releases, slots, enrolled, folder, log },

@@ -1,4 +1,6 @@
-import type { InstallerOptions } from '../device/index.ts'
+import type { Clock, Log } from '../base/index.ts'
+import type { InstallerOptions, Slots } from '../device/index.ts'
+import { misuse } from './failure.ts'
 import { duration, fromEnv, size, text, value, withDefault } from './options.ts'
 
 /** Of the commands that make an image the running one. */
@@ -7,6 +9,8 @@ export const installerOptions = {
     text('--slot-dir DIR', 'slot-a, slot-b and the link current are kept here'),
     'IOEX_SLOT_DIR',
   ),
+  slotA: text('--slot-a DEVICE', 'A/B partitions in the place of folders: the first …'),
+  slotB: text('--slot-b DEVICE', '… and the second; the install command has the bootloader switch'),
   installCommand: text(
     '--install-command CMD',
     'run with IOEX_IMAGE and IOEX_VERSION set; 0 means installed',
@@ -22,12 +26,44 @@ export const installerOptions = {
   space: withDefault(value('--space SIZE', 'disk for blocks on their way', size), 20e9),
 }
 
-export interface InstallerValues {
+export interface SlotValues {
   readonly slotDir: string | undefined
+  readonly slotA?: string | undefined
+  readonly slotB?: string | undefined
+}
+
+export interface InstallerValues extends SlotValues {
   readonly installCommand: string | undefined
   readonly healthCommand: string | undefined
   readonly healthWithin: number
   readonly space: number
+}
+
+/** Folders, or two partitions of which the notes are kept in a folder. */
+export function slotsOf(
+  values: SlotValues,
+  needs: {
+    readonly device: Pick<
+      typeof import('../device/index.ts'),
+      'createSlots' | 'createPartitionSlots'
+    >
+    readonly clock: Clock
+    readonly log: Log
+    /** When none is named. */
+    readonly folder: string
+  },
+): Slots {
+  const { slotA: a, slotB: b } = values
+  const folder = values.slotDir ?? needs.folder
+  if (a === undefined && b === undefined) return needs.device.createSlots(folder)
+  if (a !== undefined && b !== undefined && a !== b) {
+    return needs.device.createPartitionSlots(needs, { a, b, folder })
+  }
+  throw misuse(
+    'slots-incomplete',
+    'A/B partitions are two different ones',
+    'Give both --slot-a DEVICE and --slot-b DEVICE.',
+  )
 }
 
 export function installerOptionsOf(values: InstallerValues): InstallerOptions {

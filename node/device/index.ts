@@ -44,8 +44,8 @@ export { createOfferGuard } from './offer-guard.ts'
 export { type Conditions, createSystemConditions, type Power } from './policy/conditions.ts'
 export type { UpdatePolicy } from './policy/policy.ts'
 export { parseTimeWindow, type TimeWindow } from './policy/time-window.ts'
+export { createPartitionSlots } from './partitions.ts'
 export { createSlots, type Slots } from './slots.ts'
-export { hashFile } from './stage.ts'
 export { readState } from './state-file.ts'
 export {
   createStockClients,

@@ -33,7 +33,7 @@ export function createInstaller(
   const { slots, clock } = needs
   const { installCommand, healthCommand } = options
   const envOf = (release: InstalledRelease) => ({
-    IOEX_IMAGE: slots.paths(release.slot).image,
+    IOEX_IMAGE: slots.image(release.slot),
     IOEX_VERSION: release.version,
     IOEX_RELEASE: release.root,
     IOEX_SHA256: release.sha256.slice(2),

@@ -80,3 +80,5 @@ export const METERED_COMMAND_WITHIN_MS = 10_000
 export const BOOTS_WITHOUT_CONFIRMATION = 3
 /** A hook that says nothing for so long is ended. */
 export const HOOK_WITHIN_MS = 5 * 60_000
+/** `blockdev --flushbufs` writes what is left in memory first. */
+export const FLUSH_WITHIN_MS = 60_000

@@ -34,6 +34,7 @@ const REASONS: Readonly<Record<string, WaitReason>> = {
   ENOSPC: 'disk-full',
   EDQUOT: 'disk-full',
   'install-failed': 'install-failed',
+  'slot-in-use': 'install-failed',
   ...Object.fromEntries(POLICY_WAITS.map((reason) => [reason, reason])),
 }
 

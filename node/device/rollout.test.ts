@@ -184,7 +184,7 @@ describe('a device in a rollout', () => {
         const before = grants(fleet)
         const previous = device.agent.status().previous
         assert.ok(previous)
-        if (!isKept) await rm(device.slots.paths(previous.slot).image)
+        if (!isKept) await rm(device.slots.image(previous.slot))
         const back = order(bad.root, { action: 'rollback', to: goodRoot, version: 9 })
         fleet.gateway.orders.set(bad.root, back)
         const { outcome, installed } = await device.agent.update()

@@ -14,7 +14,7 @@ import type { Reporter } from './reporter.ts'
 import type { RolloutGuard } from './rollout-guard.ts'
 import type { Settler } from './settle.ts'
 import type { StateFile } from './state-file.ts'
-import { hashFile } from './stage.ts'
+import { hashImage } from './stage.ts'
 import { deviceError, NO_TOTALS, type Target, type WaitReason } from './types.ts'
 import { createUpdater } from './updater.ts'
 
@@ -151,7 +151,7 @@ export function createRound(needs: RoundNeeds, options: DeviceOptions): Round {
     const { phase, previous } = state.now
     if (phase.name === 'written' && phase.candidate.root === target.root) return true
     if (previous?.root !== target.root) return false
-    const image = await hashFile(needs.slots.paths(previous.slot).image, abort)
+    const image = await hashImage(needs.slots, previous.slot, abort)
     if (image !== previous.sha256) return false
     await state.save({
       phase: { name: 'written', candidate: previous, totals: NO_TOTALS, attempts: 0 },

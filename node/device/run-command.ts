@@ -29,8 +29,9 @@ export function runProgram(
   needs: { readonly clock: Clock },
   path: string,
   options: RunOptions,
+  args: readonly string[] = [],
 ): Promise<CommandResult> {
-  return run(needs, [path], options)
+  return run(needs, [path, ...args], options)
 }
 
 async function run(

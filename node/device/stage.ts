@@ -1,18 +1,8 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import type { CID } from 'multiformats/cid'
-import {
-  type AbortOptions,
-  codeOf,
-  free,
-  type HeldBytes,
-  type Hex,
-  makeFolderDurably,
-  syncFolder,
-  toHex,
-} from '../base/index.ts'
+import { type AbortOptions, free, type HeldBytes, type Hex, toHex } from '../base/index.ts'
 import { type ChunkRef, type GetBlock, openChunk, type TreeRef, walkTree } from '../chunks/index.ts'
 import { type ChunkIndex, createChunkIndex, type LocalChunks, readChunk } from './chunk-index.ts'
 import type { PatchSource } from './patch-source.ts'
@@ -24,8 +14,8 @@ import {
   STAGE_MAX_CHUNKS,
   VERIFY_READ_BYTES,
 } from './limits.ts'
-import { type SlotPaths, sizeOf } from './slots.ts'
-import { deviceError } from './types.ts'
+import type { Slots } from './slots.ts'
+import { deviceError, type SlotName } from './types.ts'
 import { createWindow } from './window.ts'
 
 export interface StageNeeds {
@@ -47,7 +37,8 @@ export interface StageNeeds {
 export interface StageJob {
   readonly tree: TreeRef
   readonly imageBytes: number
-  readonly paths: SlotPaths
+  readonly slots: Slots
+  readonly slot: SlotName
 }
 
 export interface Staged {
@@ -59,16 +50,16 @@ export interface Staged {
 }
 
 /**
- * Writes the image into the slot's part file, each chunk at its place as it comes. What an earlier run has
+ * Writes the image into the slot, each chunk at its place as it comes. What an earlier run has
  * written is hashed and left; what the running image has is copied, what has a patch is made of both; the rest
  * is fetched, STAGE_AHEAD_CHUNKS at once and in any order, and opened. At most STAGE_MAX_BYTES are in memory. Durable when it resolves.
  */
 export async function stageImage(
   needs: StageNeeds,
-  { tree, imageBytes, paths }: StageJob,
+  { tree, imageBytes, slots, slot }: StageJob,
   options: AbortOptions = {},
 ): Promise<Staged> {
-  const { file, resumes } = await openPart(paths, imageBytes)
+  const { file, isBlank } = await slots.begin(slot, imageBytes)
   const index = createChunkIndex()
   /** Chunks asked for; their bytes are on the disk. */
   const fetching = createWindow({
@@ -135,7 +126,7 @@ export async function stageImage(
     const walk = { maxPlainBytes: imageBytes, signal: fetching.signal }
     try {
       for await (const ref of walkTree(tree, needs.get, walk)) {
-        const to = { file, resumes, ref, offset, chunk: chunk++ }
+        const to = { file, isBlank, ref, offset, chunk: chunk++ }
         index.add({ offset, bytes: ref.plainBytes, plainHash: ref.plainHash })
         offset += ref.plainBytes
         if (!(await isThere(to, into)) && !(await copyChunk(needs.local, to, into))) {
@@ -166,7 +157,7 @@ export async function stageImage(
 
 interface Placement {
   readonly file: FileHandle
-  readonly resumes: boolean
+  readonly isBlank: boolean
   readonly ref: ChunkRef
   readonly offset: number
   /** Its number in file order, from 0. */
@@ -174,8 +165,8 @@ interface Placement {
 }
 
 /** An earlier run has written it. */
-async function isThere({ file, resumes, ref, offset }: Placement, into: Buffer): Promise<boolean> {
-  if (!resumes) return false
+async function isThere({ file, isBlank, ref, offset }: Placement, into: Buffer): Promise<boolean> {
+  if (isBlank) return false
   return (await readChunk(file, offset, ref.plainBytes, ref.plainHash, into)) !== undefined
 }
 
@@ -191,9 +182,9 @@ async function copyChunk(
   return true
 }
 
-async function writeChunk({ file, resumes, offset }: Placement, plain: Uint8Array): Promise<void> {
+async function writeChunk({ file, isBlank, offset }: Placement, plain: Uint8Array): Promise<void> {
   // A fresh file is one hole, and a hole reads as zeros: leaving it keeps sparse images sparse.
-  if (resumes || !isZero(plain)) await writeAll(file, plain, offset)
+  if (!isBlank || !isZero(plain)) await writeAll(file, plain, offset)
 }
 
 function isZero(bytes: Uint8Array): boolean {
@@ -209,43 +200,22 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, offset: numb
   }
 }
 
-async function openPart(
-  { folder, part, image }: SlotPaths,
-  imageBytes: number,
-): Promise<{ readonly file: FileHandle; readonly resumes: boolean }> {
-  await makeFolderDurably(folder)
-  // A crash between naming the image and noting it leaves a whole image: take it up again as the part.
-  if ((await sizeOf(part)) === undefined && (await sizeOf(image)) !== undefined) {
-    await rename(image, part)
-  }
-  const earlier = await open(part, 'r+').catch((thrown: unknown) => {
-    if (codeOf(thrown) !== 'ENOENT') throw thrown
-  })
-  const file = earlier ?? (await open(part, 'wx+'))
-  try {
-    await file.truncate(imageBytes)
-  } catch (thrown) {
-    await file.close()
-    throw thrown
-  }
-  return { file, resumes: earlier !== undefined }
-}
-
 /**
- * Reads the whole part file back from disk, hashes it, notes the checksums of its chunks, and only then gives it
+ * Reads the whole image back from disk, hashes it, notes the checksums of its chunks, and only then gives it
  * its name. Throws `image-mismatch`. Resolves to the sha-256 of the image as 0x and 64 digits.
  */
 export async function verifyAndName(
-  paths: SlotPaths,
+  where: { readonly slots: Slots; readonly slot: SlotName; readonly imageBytes: number },
   expected: { readonly index: ChunkIndex; readonly imageHash: Uint8Array },
   options: AbortOptions = {},
 ): Promise<Hex> {
   const whole = createHash('sha256')
   const noteSums = sumsOf(expected.index)
-  const file = await open(paths.part, 'r')
+  const { slots, slot, imageBytes } = where
+  const file = await slots.openWritten(slot)
   try {
     // The digest of the whole covers every chunk; each is hashed again only to find the one that is not as it was.
-    for await (const piece of piecesOf(file, options)) {
+    for await (const piece of piecesOf(file, imageBytes, options)) {
       whole.update(piece)
       noteSums(piece)
     }
@@ -257,7 +227,7 @@ export async function verifyAndName(
         fix: 'The publisher made a mistake; publish the release again.',
       })
     }
-    await named(paths)
+    await slots.finish(slot, imageBytes)
     return toHex(digest)
   } finally {
     await file.close()
@@ -286,13 +256,19 @@ function sumsOf(index: ChunkIndex): (piece: Uint8Array) => void {
   }
 }
 
-/** A file in pieces of VERIFY_READ_BYTES, each of them good until the next one. */
-async function* piecesOf(file: FileHandle, { signal }: AbortOptions): AsyncGenerator<Uint8Array> {
+/** The start of a file in pieces of VERIFY_READ_BYTES, each of them good until the next one. */
+async function* piecesOf(
+  file: FileHandle,
+  bytes: number,
+  { signal }: AbortOptions,
+): AsyncGenerator<Uint8Array> {
   const piece = Buffer.allocUnsafe(VERIFY_READ_BYTES)
-  for (;;) {
+  for (let at = 0; at < bytes; ) {
     signal?.throwIfAborted()
-    const { bytesRead } = await file.read(piece, 0, piece.byteLength)
+    const most = Math.min(piece.byteLength, bytes - at)
+    const { bytesRead } = await file.read(piece, 0, most, at)
     if (bytesRead === 0) return
+    at += bytesRead
     yield piece.subarray(0, bytesRead)
   }
 }
@@ -306,13 +282,6 @@ async function requireChunks(file: FileHandle, index: ChunkIndex): Promise<void>
   }
 }
 
-async function named(paths: SlotPaths): Promise<void> {
-  await rename(paths.part, paths.image)
-  await syncFolder(paths.folder)
-  // An earlier run may have made the slot and died before its name was safe.
-  await syncFolder(dirname(paths.folder))
-}
-
 function mismatch(offset: number) {
   return deviceError('image-mismatch', `the disk gave back other bytes at offset ${offset}`, {
     blame: 'local',
@@ -320,14 +289,18 @@ function mismatch(offset: number) {
   })
 }
 
-/** sha-256 of a file, read in pieces; undefined when it is not there. */
-export async function hashFile(path: string, options: AbortOptions = {}): Promise<Hex | undefined> {
-  const size = await sizeOf(path)
-  if (size === undefined) return undefined
+/** sha-256 of the whole image in a slot, read in pieces; undefined when there is none. */
+export async function hashImage(
+  slots: Pick<Slots, 'image' | 'imageBytes'>,
+  slot: SlotName,
+  options: AbortOptions = {},
+): Promise<Hex | undefined> {
+  const bytes = await slots.imageBytes(slot)
+  if (bytes === undefined) return undefined
   const whole = createHash('sha256')
-  const file = await open(path, 'r')
+  const file = await open(slots.image(slot), 'r')
   try {
-    for await (const piece of piecesOf(file, options)) whole.update(piece)
+    for await (const piece of piecesOf(file, bytes, options)) whole.update(piece)
     return toHex(whole.digest())
   } finally {
     await file.close()

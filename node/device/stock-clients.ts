@@ -82,7 +82,7 @@ export async function createStockClients(
     const missing = names.filter((name) => newest(name)?.root !== candidate.root)
     if (missing.length === 0) return
     const { root, version, slot, imageBytes: bytes, sha256 } = candidate
-    const image = await digestsOf(slots.paths(slot).image, abort)
+    const image = await digestsOf(slots.image(slot), bytes, abort)
     if (`0x${image.sha256}` !== sha256) {
       throw deviceError('install-failed', `the image of ${version} is not what was verified`, {
         blame: 'local',
@@ -162,7 +162,7 @@ export async function createStockClients(
         sha256: action.sha256,
         storedMs: action.offeredMs,
         read: ({ from, to }, abort = {}) =>
-          createReadStream(slots.paths(action.slot).image, { start: from, end: to - 1, ...abort }),
+          createReadStream(slots.image(action.slot), { start: from, end: to - 1, ...abort }),
       },
     })
     const describe = (action: StockAction): DdiAction => ({
@@ -263,10 +263,13 @@ function secretOf(token: string): Uint8Array {
 /** Enough to know what kind of file it is. */
 const HEAD_BYTES = 16
 
-async function digestsOf(path: string, { signal }: AbortOptions) {
+async function digestsOf(path: string, bytes: number, { signal }: AbortOptions) {
   const [sha1, md5, sha256] = [createHash('sha1'), createHash('md5'), createHash('sha256')]
   let head: Uint8Array = new Uint8Array()
-  for await (const part of createReadStream(path, { signal }) as AsyncIterable<Uint8Array>) {
+  for await (const part of createReadStream(path, {
+    end: bytes - 1,
+    signal,
+  }) as AsyncIterable<Uint8Array>) {
     for (const whole of [sha1, md5, sha256]) whole.update(part)
     if (head.byteLength < HEAD_BYTES) head = concat([head, part.subarray(0, HEAD_BYTES)])
   }

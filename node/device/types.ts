@@ -149,6 +149,8 @@ export type DeviceErrorCode =
   | 'disk-full'
   | 'image-mismatch'
   | 'image-too-large'
+  /** A partition that runs, or is mounted, was to be written. */
+  | 'slot-in-use'
   | 'install-failed'
   | 'release-key-wrong'
   | 'no-release-key'

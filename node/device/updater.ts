@@ -7,7 +7,7 @@ import { REPORT_EVERY_PERCENT } from './limits.ts'
 import { setbackOf } from './reasons.ts'
 import type { LastingReport, Reporter } from './reporter.ts'
 import type { Settler } from './settle.ts'
-import { otherSlot, type Slots, sizeOf } from './slots.ts'
+import { otherSlot, type Slots } from './slots.ts'
 import type { StateFile } from './state-file.ts'
 import { type FetchTotals, NO_TOTALS, rootsOf, type SlotName, type Target } from './types.ts'
 import type { WrittenImage } from './write-image.ts'
@@ -153,7 +153,7 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
       const { installed, phase } = state.now
       if (phase.name === 'written') {
         const { candidate } = phase
-        const bytes = await sizeOf(slots.paths(candidate.slot).image)
+        const bytes = await slots.imageBytes(candidate.slot)
         if (bytes !== candidate.imageBytes) {
           log.warn(
             { root: candidate.root },
@@ -163,7 +163,7 @@ export function createUpdater(needs: UpdaterNeeds, options: DeviceOptions): Upda
         }
       }
       if (installed === null) return
-      if ((await sizeOf(slots.paths(installed.slot).image)) !== undefined) return
+      if ((await slots.imageBytes(installed.slot)) !== undefined) return
       log.warn({ root: installed.root }, 'the installed image is gone; it will be installed anew')
       await state.save({ installed: null, previous: null })
     },

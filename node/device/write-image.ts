@@ -6,7 +6,7 @@ import { type LocalChunks, openLocalChunks } from './chunk-index.ts'
 import { createNodeKeeper, openKeptNodes } from './kept-nodes.ts'
 import { DISK_HEADROOM_BYTES, IMAGE_MAX_BYTES } from './limits.ts'
 import { type DeltaBlocks, openPatchSource } from './patch-source.ts'
-import { type Slots, sizeOf } from './slots.ts'
+import type { Slots } from './slots.ts'
 import { type StageNeeds, stageImage, verifyAndName } from './stage.ts'
 import { deviceError, type InstalledRelease, type SlotName, type Target } from './types.ts'
 
@@ -60,8 +60,7 @@ export async function writeImage(
 ): Promise<Written> {
   const { slots } = needs
   const { release, slot, installed, folder } = job
-  const paths = slots.paths(slot)
-  await requireRoom(slots, release, source, await sizeOf(paths.part))
+  await requireRoom(slots, slot, release, source)
   const held: { close(): Promise<void> }[] = []
   const hold = <T extends { close(): Promise<void> } | undefined>(file: T): T => {
     if (file !== undefined) held.push(file)
@@ -71,10 +70,7 @@ export async function writeImage(
     const local = hold(
       installed === null
         ? undefined
-        : await openLocalChunks(
-            slots.paths(installed.slot).image,
-            indexPath(folder, installed.slot),
-          ),
+        : await openLocalChunks(slots.image(installed.slot), indexPath(folder, installed.slot)),
     )
     // Who keeps blocks has the nodes among them, and has to find them there to serve them.
     const earlier = hold(
@@ -87,11 +83,12 @@ export async function writeImage(
     const patches = await patchesOf(needs, { source, job, local }, options)
     const { index, reusedChunks, patchedChunks } = await stageImage(
       { ...source, get: nodes.get, local, patches, onProgress: events.onProgress },
-      { tree: release.treeRef, imageBytes, paths },
+      { tree: release.treeRef, imageBytes, slots, slot },
       options,
     )
     events.onStaged()
-    const sha256 = await verifyAndName(paths, { index, imageHash: release.imageHash }, options)
+    const where = { slots, slot, imageBytes }
+    const sha256 = await verifyAndName(where, { index, imageHash: release.imageHash }, options)
     await index.save(indexPath(folder, slot))
     await nodes.save()
     return { sha256, imageBytes, reusedChunks, patchedChunks }
@@ -157,13 +154,14 @@ export function openTarget(
 /** Before the first byte, so that a full disk costs no traffic. */
 async function requireRoom(
   slots: Slots,
+  slot: SlotName,
   { imageBytes }: OpenedRelease,
   { storedBytes }: BlockSource,
-  partBytes: number | undefined,
 ): Promise<void> {
-  // A part file that is there already has taken some of its room; how much cannot be asked of a sparse one.
-  const image = partBytes === undefined ? imageBytes : 0
-  const wantedBytes = image + (partBytes === undefined ? storedBytes : 0) + DISK_HEADROOM_BYTES
+  const takesBytes = await slots.takes(imageBytes)
+  // What was begun has taken some of its room; how much cannot be asked of a sparse file.
+  const isBegun = await slots.isBegun(slot)
+  const wantedBytes = (isBegun ? 0 : takesBytes + storedBytes) + DISK_HEADROOM_BYTES
   const freeBytes = await slots.freeBytes()
   if (freeBytes >= wantedBytes) return
   throw deviceError('disk-full', `${wantedBytes} bytes are needed, ${freeBytes} are free`, {

@@ -75,6 +75,8 @@ export interface DeviceSettings extends InstallerOptions {
   readonly policy?: UpdatePolicy
   readonly conditions?: Conditions
   readonly hooksFolder?: string
+  /** Made in its home; folders when left out. */
+  readonly slots?: (home: string) => Slots
   readonly onEvent?: (event: DeviceEvent) => void
   /** Changes a part on its way in. */
   readonly wrap?: (needs: DeviceNeeds) => DeviceNeeds
@@ -195,7 +197,7 @@ export async function createRigDevice(
       { folder: home, gateway: gateway.url, code: '7F3K-92QD' },
     ))
   const { enrollment } = enrolled
-  const slots = createSlots(join(home, 'slots'))
+  const slots = settings.slots?.(home) ?? createSlots(join(home, 'slots'))
   const events: DeviceEvent[] = []
   const needs: DeviceNeeds = {
     identity,

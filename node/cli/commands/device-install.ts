@@ -6,7 +6,7 @@ import { createDeviceDisplay } from '../device-display.ts'
 import { exitCodeOf, notEnrolled, outcomeJson } from '../device-run.ts'
 import { homeFolder, homeOption, homePaths } from '../home.ts'
 import { openHomeKeystore, passphraseOption } from '../home-keystore.ts'
-import { installerOptions, installerOptionsOf } from '../installer-options.ts'
+import { installerOptions, installerOptionsOf, slotsOf } from '../installer-options.ts'
 import { argument } from '../options.ts'
 
 export const command = defineCommand({
@@ -41,7 +41,7 @@ export const command = defineCommand({
       )
       parts.unshift(storage)
       await storage.start()
-      const slots = device.createSlots(options.slotDir ?? join(folder, 'slots'))
+      const slots = slotsOf(options, { device, clock, log, folder: join(folder, 'slots') })
       const checking = say.progress({ label: 'Checking the file', unit: 'bytes' })
       const outcome = await device.installFile(
         {
