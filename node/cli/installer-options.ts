@@ -1,4 +1,5 @@
 import type { Clock, Log } from '../base/index.ts'
+import type * as Device from '../device/index.ts'
 import type { InstallerOptions, Slots } from '../device/index.ts'
 import { misuse } from './failure.ts'
 import { duration, fromEnv, size, text, value, withDefault } from './options.ts'
@@ -43,10 +44,7 @@ export interface InstallerValues extends SlotValues {
 export function slotsOf(
   values: SlotValues,
   needs: {
-    readonly device: Pick<
-      typeof import('../device/index.ts'),
-      'createSlots' | 'createPartitionSlots'
-    >
+    readonly device: Pick<typeof Device, 'createSlots' | 'createPartitionSlots'>
     readonly clock: Clock
     readonly log: Log
     /** When none is named. */

@@ -13,7 +13,7 @@ import { codeOf, makeFolderDurably, syncFolder } from '../base/index.ts'
 import type { SlotName } from './types.ts'
 
 /** A slot that is open for an image of the length that was asked for. */
-export interface OpenSlot {
+interface OpenSlot {
   readonly file: FileHandle
   /** Nothing was ever written there: what is left out reads as zeros. */
   readonly isBlank: boolean
