@@ -5,6 +5,7 @@
 import type { Clock, Log, Random, Startable } from '@ioex/node/base'
 import { type App, createApp } from './app.ts'
 import type { GatewayNode, GatewayOptions, Parts } from './context.ts'
+import type { AppEnv } from './env.ts'
 import { createVault } from './custody/vault.ts'
 import { createVendorKeys } from './custody/vendor-keys.ts'
 import { createRateLimiter } from './guards/rate.ts'
@@ -23,11 +24,14 @@ import { createHeldSessions } from './publishing/held-sessions.ts'
 import { createPublishing } from './publishing/publishing.ts'
 import { createReleaseEvents } from './publishing/release-events.ts'
 import { createRollouts } from './rollouts/rollouts.ts'
+import { recallPolls } from './routes/device-polls.ts'
 import type { Store } from './store/open.ts'
 import { createTokens, type Tokens } from './store/tokens.ts'
 
 export interface Gateway extends Startable {
   readonly app: App
+  /** For `listen`: the application, with the polls of a fleet before it. */
+  readonly fetch: (request: Request, env: unknown) => Response | Promise<Response>
   readonly tokens: Tokens
 }
 
@@ -82,8 +86,10 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
       ddi: scaled(RATE_DDI),
     },
   }
+  const app = createApp(parts)
   return {
-    app: createApp(parts),
+    app,
+    fetch: recallPolls(parts, (request, env) => app.fetch(request, env as AppEnv['Bindings'])),
     tokens,
     async start() {
       await publishing.start()

@@ -34,7 +34,7 @@ after(() => rig.remove())
 describe('the repository of a vendor', () => {
   test('serves a stock TUF client from the root that a device was enrolled with', async () => {
     const device = await rig.enroll(acme)
-    const listener = await listen({ clock: systemClock }, rig.gateway.app, {
+    const listener = await listen({ clock: systemClock }, rig.gateway, {
       host: '127.0.0.1',
       port: 0,
     })

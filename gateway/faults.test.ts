@@ -68,7 +68,7 @@ function upload(rig: TestGateway, { vendor, token }: TestVendor, body: BodyInit,
 describe('what breaks off or is not right leaves nothing behind', () => {
   test('a sender that is cut off in the middle of an image', async () => {
     const { rig, acme } = await begin()
-    const listener = await listen({ clock: systemClock }, rig.gateway.app, {
+    const listener = await listen({ clock: systemClock }, rig.gateway, {
       host: '127.0.0.1',
       port: 0,
     })

@@ -80,7 +80,7 @@ async function serve(config: GatewayConfig, log: Log): Promise<() => Promise<voi
     await gateway.tokens.register(bridgeToken, { kind: 'bridge', name: 'bridge' })
     started.unshift(gateway)
     await gateway.start()
-    const listener = await listen({ clock }, gateway.app, config)
+    const listener = await listen({ clock }, gateway, config)
     // First of all that is stopped: no new requests while the rest goes down.
     started.unshift(listener)
     const { direct, relayed } = node.network.addresses()

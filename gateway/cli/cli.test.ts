@@ -20,7 +20,7 @@ let folder: string
 before(async () => {
   rig = await startGateway()
   await rig.saySeeds()
-  listener = await listen({ clock: systemClock }, rig.gateway.app, { host: '127.0.0.1', port: 0 })
+  listener = await listen({ clock: systemClock }, rig.gateway, { host: '127.0.0.1', port: 0 })
   folder = await mkdtemp(join(tmpdir(), 'ioex-vendor-'))
 })
 after(async () => {

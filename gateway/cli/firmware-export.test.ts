@@ -22,7 +22,7 @@ describe('a release in a file', () => {
   before(async () => {
     rig = await startGateway()
     await rig.saySeeds()
-    listener = await listen({ clock: systemClock }, rig.gateway.app, { host: '127.0.0.1', port: 0 })
+    listener = await listen({ clock: systemClock }, rig.gateway, { host: '127.0.0.1', port: 0 })
     folder = await mkdtemp(join(tmpdir(), 'ioex-export-'))
   })
   after(async () => {

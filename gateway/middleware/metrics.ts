@@ -8,7 +8,9 @@ import type { Store } from '../store/open.ts'
 export interface Metrics {
   readonly registry: Registry
   readonly measure: MiddlewareHandler<AppEnv>
-  /** A poll was answered in so many seconds. */
+  /** A poll was answered from memory, in microseconds. */
+  readonly recalled: () => void
+  /** Another poll was answered, in so many seconds. */
   readonly polled: (seconds: number) => void
   readonly receivedBytes: Counter
   readonly releasesPublished: Counter
@@ -39,6 +41,16 @@ export function createMetrics(needs: {
       this.set(process.memoryUsage.rss())
     },
   })
+  let recalled = 0
+  new Counter({
+    name: 'ioex_gateway_polls_recalled_total',
+    help: 'Polls that were answered from memory; they are in no other figure',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(recalled)
+    },
+  })
   if (needs.store.writes !== undefined) {
     const { writes } = needs.store
     new Counter({
@@ -53,6 +65,9 @@ export function createMetrics(needs: {
   }
   return {
     registry,
+    recalled: () => {
+      recalled++
+    },
     polled: (seconds) => requests.observe(POLL_LABELS, seconds),
     receivedBytes: new Counter({
       name: 'ioex_gateway_received_bytes_total',

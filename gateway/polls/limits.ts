@@ -14,3 +14,5 @@ export const NOTES_WRITTEN_EVERY_MS = 1_000
 export const NOTES_PER_TRANSACTION = 1_000
 /** Devices that wait to be written; whoever finds no place is written after its next poll. */
 export const NOTES_MAX = 50_000
+/** Whoever polls more often, 100 times a second, is held against the rate of its token like any other call. */
+export const RECALLED_EVERY_MS = 10

@@ -12,6 +12,7 @@ import {
   NOTES_PER_TRANSACTION,
   NOTES_WRITTEN_EVERY_MS,
   POLLED_DEVICES_MAX,
+  RECALLED_EVERY_MS,
   REMOVALS_CHECKED_EVERY_MS,
   SEEN_EVERY_MS,
 } from './limits.ts'
@@ -19,10 +20,13 @@ import type { PolledDevice, Polls, Said } from './types.ts'
 
 interface Remembered extends PolledDevice {
   readonly expiresMs: number
+  /** Devices of one line are told the same. */
+  readonly line: string
   /** The query in which it said what is written, or waits to be. */
   query: string | undefined
   /** When it was last seen, as it is written or waits to be. */
   seenMs: number
+  recalledMs: number
 }
 
 interface Note {
@@ -32,6 +36,8 @@ interface Note {
 
 interface KeptAnswer {
   readonly json: Promise<string>
+  /** When it is there. */
+  text: string | undefined
   readonly untilMs: number
 }
 
@@ -76,8 +82,10 @@ export function createPolls(needs: Pick<Parts, 'db' | 'clock' | 'log' | 'node'>)
       model: row.model,
       token: row.token,
       expiresMs: row.expires_ms ?? Number.POSITIVE_INFINITY,
+      line: lineOf(row),
       query: undefined,
       seenMs: Number.NEGATIVE_INFINITY,
+      recalledMs: Number.NEGATIVE_INFINITY,
     }
   }
 
@@ -155,15 +163,34 @@ export function createPolls(needs: Pick<Parts, 'db' | 'clock' | 'log' | 'node'>)
       }
       return device.expiresMs > clock.nowMs() ? device : undefined
     },
+    recall(token, query) {
+      const monotonicMs = clock.monotonicMs()
+      if (monotonicMs - removalsMs >= REMOVALS_CHECKED_EVERY_MS) return undefined
+      const device = devices.get(hashOf(token))
+      if (device === undefined || device.query !== query) return undefined
+      if (monotonicMs - device.recalledMs < RECALLED_EVERY_MS) return undefined
+      const nowMs = clock.nowMs()
+      if (device.expiresMs <= nowMs || nowMs - device.seenMs >= SEEN_EVERY_MS) return undefined
+      const kept = answers.get(device.line)
+      if (kept?.text === undefined || kept.untilMs <= monotonicMs) return undefined
+      device.recalledMs = monotonicMs
+      return kept.text
+    },
     answer(device) {
-      const key = `${device.vendor}/${device.model}`
+      const key = lineOf(device)
       const nowMs = clock.monotonicMs()
       const kept = answers.get(key)
       if (kept !== undefined && kept.untilMs > nowMs) return kept.json
       const json = lookUp(device)
+      const fresh: KeptAnswer = { json, text: undefined, untilMs: nowMs + ANSWER_KEPT_MS }
       answers.delete(key)
-      answers.set(key, { json, untilMs: nowMs + ANSWER_KEPT_MS })
-      json.catch(() => answers.delete(key))
+      answers.set(key, fresh)
+      json.then(
+        (text) => {
+          fresh.text = text
+        },
+        () => answers.delete(key),
+      )
       forgetFirst(answers, ANSWERS_MAX)
       return json
     },
@@ -193,6 +220,10 @@ export function createPolls(needs: Pick<Parts, 'db' | 'clock' | 'log' | 'node'>)
     devices.set(hash, device)
     forgetFirst(devices, POLLED_DEVICES_MAX)
   }
+}
+
+function lineOf({ vendor, model }: { readonly vendor: string; readonly model: string }): string {
+  return `${vendor}/${model}`
 }
 
 function forgetFirst(map: Map<string, unknown>, max: number): void {

@@ -27,6 +27,11 @@ export interface Polls {
   find(token: string): Promise<PolledDevice | undefined>
   /** JSON of a `PollAnswer`; a second old at most. */
   answer(device: PolledDevice): Promise<string>
+  /**
+   * The answer to a device that is remembered and says nothing new. Undefined when anything has to
+   * be looked up, checked or written.
+   */
+  recall(token: string, query: string): string | undefined
   /** What it says is written soon; when it was seen, to a few minutes. */
   note(device: PolledDevice, query: string, said: () => Said): void
   /** Its report, which is stored already, is newer than what it said last. */

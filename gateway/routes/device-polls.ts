@@ -14,9 +14,32 @@ const PATH = '/v1/devices/me/poll'
 const BEARER = 'Bearer '
 
 /**
- * The poll of a device, before everything else of the application: what it asks of a request is done by hand
- * here, as at 833 a second each layer between costs more than the answer. Whoever is not a known device goes on
- * to the layers, which say what is wrong.
+ * Polls that say nothing new are nearly all that a gateway is asked, and each layer between costs more than the
+ * answer: they are answered from memory, before there is even a request of Hono. All others go on to `next`.
+ */
+export function recallPolls(
+  { polls, metrics }: Pick<Parts, 'polls' | 'metrics'>,
+  next: (request: Request, env: unknown) => Response | Promise<Response>,
+): (request: Request, env: unknown) => Response | Promise<Response> {
+  return (request, env) => {
+    const { incoming } = env as AppEnv['Bindings']
+    if (incoming?.method === 'GET' && incoming.url?.startsWith(PATH) === true) {
+      const header = incoming.headers.authorization
+      const answer = header?.startsWith(BEARER)
+        ? polls.recall(header.slice(BEARER.length), incoming.url.slice(PATH.length))
+        : undefined
+      if (answer !== undefined) {
+        metrics.recalled()
+        return new Response(answer, ANSWER)
+      }
+    }
+    return next(request, env)
+  }
+}
+
+/**
+ * The poll of a device whom, or whose words, the gateway does not remember, still before everything else of the
+ * application. Whoever is not a known device goes on to the layers, which say what is wrong.
  */
 export function quickPollRoute({ polls, limiters, metrics, clock }: Parts) {
   const part = new Hono<AppEnv>()
@@ -55,11 +78,13 @@ export function devicePollRoute() {
   })
 }
 
-const ANSWER_HEADERS = {
+const ANSWER_HEADERS: Record<string, string> = {
   'content-type': 'application/json',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 }
+
+const ANSWER = { status: 200, headers: ANSWER_HEADERS }
 
 function saidIn(c: AppContext): Said {
   const said = PollSchema.safeParse(c.req.query())

@@ -24,7 +24,7 @@ test('python-tuf downloads the release that a device would install', async (cont
     return
   }
   const rig = await startGateway()
-  const listener = await listen({ clock: systemClock }, rig.gateway.app, {
+  const listener = await listen({ clock: systemClock }, rig.gateway, {
     host: '127.0.0.1',
     port: 0,
   })

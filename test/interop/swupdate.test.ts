@@ -58,7 +58,7 @@ describe('SWUpdate at the gateway', () => {
       return
     }
     const rig = await startGateway({ rateFactor: 1 })
-    const listener = await listen({ clock: systemClock }, rig.gateway.app, {
+    const listener = await listen({ clock: systemClock }, rig.gateway, {
       host: '127.0.0.1',
       port: 0,
     })
