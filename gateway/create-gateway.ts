@@ -69,7 +69,7 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
     metrics: createMetrics(needs),
   }
   const publishing = createPublishing(shared)
-  const polls = createPolls(shared)
+  const polls = createPolls({ ...shared, store: needs.store })
   const rollouts = createRollouts(shared)
   const parts: Parts = {
     ...shared,

@@ -10,7 +10,7 @@ export const ANSWERS_MAX = 10_000
 export const SEEN_EVERY_MS = 5 * 60_000
 /** One transaction with what devices said, so often at most. */
 export const NOTES_WRITTEN_EVERY_MS = 1_000
-/** Devices in one transaction, about 30 ms of the gateway; the others wait for the next one. */
+/** Devices in one transaction, about 5 ms of the gateway; the others wait for the next one. */
 export const NOTES_PER_TRANSACTION = 1_000
 /** Devices that wait to be written; whoever finds no place is written after its next poll. */
 export const NOTES_MAX = 50_000
