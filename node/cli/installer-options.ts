@@ -31,6 +31,7 @@ export interface SlotValues {
   readonly slotDir: string | undefined
   readonly slotA?: string | undefined
   readonly slotB?: string | undefined
+  readonly healthCommand?: string | undefined
 }
 
 export interface InstallerValues extends SlotValues {
@@ -55,6 +56,13 @@ export function slotsOf(
   const folder = values.slotDir ?? needs.folder
   if (a === undefined && b === undefined) return needs.device.createSlots(folder)
   if (a !== undefined && b !== undefined && a !== b) {
+    if (values.healthCommand === undefined) {
+      throw misuse(
+        'health-command-missing',
+        'a bootloader may have gone back by itself, and nothing here would notice',
+        'Add a --health-command that ends with 0 only when $IOEX_SLOT is the one that booted.',
+      )
+    }
     return needs.device.createPartitionSlots(needs, { a, b, folder })
   }
   throw misuse(

@@ -20,7 +20,7 @@ export const policyOptions = {
     '--hooks DIR',
     'programs that are run at each step: before-download, after-download, before-switch, …',
   ),
-  meteredCommand: text('--metered-command CMD', '0 means that the link costs by the byte'),
+  meteredCommand: text('--metered-command CMD', '1 means that the link does not cost by the byte'),
 }
 
 export interface PolicyValues {

@@ -1,6 +1,6 @@
 import { asError } from '../base/index.ts'
 import type { DeviceAgent, DeviceNeeds, DeviceOptions, UpdateOutcome } from './agent-types.ts'
-import { systemBootId } from './boots.ts'
+import { countBoot, systemBootId } from './boots.ts'
 import { createCredentialStore } from './credentials.ts'
 import type { DeviceEvent } from './events.ts'
 import { createFetchPins } from './fetch-pins.ts'
@@ -36,6 +36,7 @@ export async function createDeviceAgent(
     { folder: options.hooksFolder },
   )
   const bootId = needs.bootId ?? systemBootId
+  await countBoot(state, await bootId())
   const shared = { ...needs, state, reporter, credentials, pins, guard }
   const parts = { ...shared, policy, hooks, bootId, emit }
   const settler = createSettler(parts, options)

@@ -70,3 +70,38 @@ test('a boot script counts each boot once, and is told when the one before has t
     assert.equal(await phase(), 'falling-back')
     assert.equal((await count(5)).isOver, true)
   }))
+
+test('an install that took the machine down before it was noted is counted as well', async () => {
+  const fleet = await createDeviceFleet()
+  try {
+    await fleet.seed()
+    let boot = 0
+    let takesDown = false
+    const device = await fleet.device({
+      wrap: (needs) => ({
+        ...needs,
+        bootId: () => Promise.resolve(`boot ${boot}`),
+        installer: {
+          ...needs.installer,
+          install: (candidate, abort) =>
+            takesDown
+              ? Promise.reject(new Error('it has switched, and the power is gone'))
+              : needs.installer.install(candidate, abort),
+        },
+      }),
+    })
+    await fleet.publish(Buffer.alloc(MIB, 1), '1.0.0')
+    await device.agent.update()
+    await fleet.publish(Buffer.alloc(MIB, 2), '2.0.0')
+    takesDown = true
+    await device.agent.update()
+    assert.equal((await readState(device.home)).phase.name, 'written')
+    const counts: boolean[] = []
+    for (boot = 1; boot <= 4; boot++) {
+      counts.push((await countThisBoot(device.home, () => Promise.resolve(`boot ${boot}`))).isOver)
+    }
+    assert.deepEqual(counts, [false, false, false, true])
+  } finally {
+    await fleet.stop()
+  }
+})

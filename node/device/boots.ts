@@ -32,9 +32,12 @@ export interface BootCount {
 export async function countBoot(state: StateFile, bootId: string | undefined): Promise<BootCount> {
   const { phase } = state.now
   if (phase.name === 'falling-back') return { boots: 0, isOver: true }
-  if (phase.name !== 'trying') return { boots: 0, isOver: false }
-  if (bootId === undefined || phase.bootId === bootId) return { boots: phase.boots, isOver: false }
-  const boots = phase.boots + 1
+  // An install that was begun may have switched, whether that was noted or not.
+  const isBegun = phase.name === 'written' && phase.attempts > 0
+  if (phase.name !== 'trying' && !isBegun) return { boots: 0, isOver: false }
+  const { boots: before = 0 } = phase
+  if (bootId === undefined || phase.bootId === bootId) return { boots: before, isOver: false }
+  const boots = before + 1
   const { candidate } = phase
   if (boots <= BOOTS_WITHOUT_CONFIRMATION) {
     await state.save({ phase: { ...phase, bootId, boots } })

@@ -16,7 +16,7 @@ export interface Installer {
 
 export interface InstallerOptions {
   /**
-   * Run with IOEX_IMAGE, IOEX_VERSION, IOEX_RELEASE and IOEX_SHA256 in its environment; 0 means installed.
+   * Run with IOEX_IMAGE, IOEX_SLOT, IOEX_VERSION, IOEX_RELEASE and IOEX_SHA256 in its environment; 0 means installed.
    * May be run again with the same image. Left out: the slot link is all there is to switch.
    */
   readonly installCommand?: string
@@ -34,6 +34,7 @@ export function createInstaller(
   const { installCommand, healthCommand } = options
   const envOf = (release: InstalledRelease) => ({
     IOEX_IMAGE: slots.image(release.slot),
+    IOEX_SLOT: release.slot,
     IOEX_VERSION: release.version,
     IOEX_RELEASE: release.root,
     IOEX_SHA256: release.sha256.slice(2),

@@ -126,6 +126,10 @@ test('the power supplies of Linux are read: batteries of the device, not of its 
     const metered = (meteredCommand: string) =>
       createSystemConditions({ clock: systemClock }, { meteredCommand }).isMetered()
     assert.deepEqual([await metered('true'), await metered('false')], [true, false])
+    assert.equal(await metered('no-such-command'), true)
+    await rm(join(folder, 'usb'), { recursive: true })
+    await rm(join(folder, 'BAT0', 'capacity'))
+    assert.deepEqual(await power(), { onMains: false, batteryPercent: undefined })
   } finally {
     await rm(folder, { recursive: true })
   }

@@ -62,7 +62,8 @@ export function createSettler(
     const { candidate, totals } = phase
     const attempt = phase.attempts + 1
     // Counted before it is tried: an installer that takes the machine down shall not be called for ever.
-    await state.save({ phase: { ...phase, attempts: attempt } })
+    const bootId = phase.bootId ?? (await needs.bootId())
+    await state.save({ phase: { ...phase, attempts: attempt, bootId, boots: phase.boots ?? 0 } })
     emit({ name: 'switching', candidate, attempt })
     try {
       if (attempt > INSTALL_ATTEMPTS) {
@@ -78,7 +79,7 @@ export function createSettler(
     }
     emit({ name: 'switched', candidate })
     await state.save({
-      phase: { name: 'trying', candidate, totals, bootId: await needs.bootId(), boots: 0 },
+      phase: { name: 'trying', candidate, totals, bootId, boots: phase.boots ?? 0 },
       ...reporter.with(reportOf('written', candidate, totals)),
     })
     emit({ name: 'trying', candidate })
@@ -177,11 +178,13 @@ export function createSettler(
         case 'fetching':
           return lastTotals === undefined ? 'nothing' : 'updated'
         case 'written':
+          await countBoot(state, await needs.bootId())
+          if (state.now.phase.name !== 'written') break
           if (!(await mayRun(phase.candidate, abort))) return 'nothing'
           // One that was begun before a crash is ended, or the device would stay between two releases.
           if (phase.attempts === 0) hold = await holdsSwitch(phase.candidate, abort)
           if (hold !== undefined) return 'nothing'
-          await install(phase, abort)
+          await install(state.now.phase, abort)
           break
         case 'trying':
           await countBoot(state, await needs.bootId())

@@ -42,7 +42,14 @@ const phase = z.discriminatedUnion('name', [
     sinceMs: z.number(),
     totals,
   }),
-  z.object({ name: z.literal('written'), candidate: installed, totals, attempts: count }),
+  z.object({
+    name: z.literal('written'),
+    candidate: installed,
+    totals,
+    attempts: count,
+    bootId: z.string().optional(),
+    boots: count.optional(),
+  }),
   z.object({
     name: z.literal('trying'),
     candidate: installed,

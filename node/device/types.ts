@@ -73,6 +73,9 @@ export type Phase =
       readonly candidate: InstalledRelease
       readonly totals: FetchTotals
       readonly attempts: number
+      /** As below, once an install was begun: it may have switched before that was noted. */
+      readonly bootId?: string | undefined
+      readonly boots?: number
     }
   /** It is the running one, or will be at the next boot; its health is being asked. */
   | {

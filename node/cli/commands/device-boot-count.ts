@@ -6,7 +6,7 @@ import { homeFolder, homeOption, homePaths } from '../home.ts'
 export const command = defineCommand({
   about:
     'Count this boot of a release that is not confirmed yet, from a boot script; ends with 3 when the release before has to be booted.',
-  examples: ['ioex device boot-count || fw_setenv upgrade_available 0'],
+  examples: ['ioex device boot-count; if [ $? -eq 3 ]; then fw_setenv slot a && reboot; fi'],
   options: { home: homeOption },
   next: 'ioex device status',
   async run({ options, say, system }) {

@@ -14,14 +14,14 @@ export interface Conditions {
 export interface Power {
   /** A device without a battery is on mains whatever it says. */
   readonly onMains: boolean
-  /** Of the fullest battery; undefined when there is none. */
+  /** Of the fullest battery; undefined when there is none, or none that says. */
   readonly batteryPercent: number | undefined
 }
 
 /** Linux's power supplies (Documentation/ABI/testing/sysfs-class-power). */
 const POWER_SUPPLIES = '/sys/class/power_supply'
 
-/** `meteredCommand`: its exit code 0 says that the link is metered. */
+/** `meteredCommand`: only its exit code 1 says that the link is not metered. */
 export function createSystemConditions(
   needs: { readonly clock: Clock },
   options: { readonly meteredCommand?: string | undefined; readonly powerSupplies?: string } = {},
@@ -32,7 +32,8 @@ export function createSystemConditions(
       if (options.meteredCommand === undefined) return false
       const timeoutMs = METERED_COMMAND_WITHIN_MS
       const { exitCode } = await runShell(needs, options.meteredCommand, { env: {}, timeoutMs })
-      return exitCode === 0
+      // Whoever cannot say counts as metered: the owner asked to be spared.
+      return exitCode !== 1
     },
   }
 }
@@ -43,14 +44,14 @@ async function readPower(folder: string): Promise<Power> {
   )
   // The battery of a mouse is none of ours.
   const own = supplies.filter(({ scope }) => scope !== 'Device')
-  const batteries = own
-    .filter(({ type }) => type === 'Battery')
-    .map(({ capacity }) => Number(capacity))
+  const batteries = own.filter(({ type }) => type === 'Battery')
+  const percents = batteries
+    .map(({ capacity }) => capacity)
     .filter((percent) => Number.isFinite(percent))
   const plugged = own.some(({ type, online }) => type !== 'Battery' && online === '1')
   return {
     onMains: plugged || batteries.length === 0,
-    batteryPercent: batteries.length === 0 ? undefined : Math.max(...batteries),
+    batteryPercent: percents.length === 0 ? undefined : Math.max(...percents),
   }
 }
 

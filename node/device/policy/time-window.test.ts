@@ -42,6 +42,8 @@ test('the clock on the wall counts when it is put forward and back', () => {
   const longer = ['02:30-04:00']
   assert.equal(look(longer, at('2026-03-29T01:59', '+01:00')), 'shut until 2026-03-29T03:30')
   assert.equal(look(longer, at('2026-03-29T03:30')), 'open until 2026-03-29T04:00')
+  const weekly = ['sun 02:00-03:00']
+  assert.equal(look(weekly, at('2026-03-23T12:00', '+01:00')), 'shut until 2026-04-05T02:00')
   // 2026-10-25: 03:00 becomes 02:00, and the window is an hour longer.
   const autumn = ['01:00-04:00']
   assert.equal(look(autumn, at('2026-10-25T02:30', '+01:00')), 'open until 2026-10-25T04:00')

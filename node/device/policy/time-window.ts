@@ -15,8 +15,8 @@ export interface WindowState {
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
 const DAY_MINUTES = 24 * 60
-/** A window opens at least once a week; one more day for those that run over midnight. */
-const DAYS_AHEAD = 8
+/** A window opens once a week, and in spring its hour may be left out: two weeks, and a day for those over midnight. */
+const DAYS_AHEAD = 15
 
 /** `mon-fri 22:00-05:30`, `sat,sun 00:00-24:00` or `01:00-05:00` for every day. Throws RangeError. */
 export function parseTimeWindow(text: string): TimeWindow {
