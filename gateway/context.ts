@@ -37,6 +37,8 @@ export interface GatewayOptions {
   readonly trustProxy: boolean
   /** The built console; undefined: none is served. */
   readonly consoleFolder: string | undefined
+  /** How often what devices say with their polls is written; sooner for tests. */
+  readonly pollsWrittenEveryMs?: number | undefined
   /** Multiplies every rate limit; 1 as a rule, more for load tests. */
   readonly rateFactor: number
 }

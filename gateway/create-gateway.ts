@@ -69,7 +69,10 @@ export function createGateway(needs: GatewayNeeds, options: GatewayOptions): Gat
     metrics: createMetrics(needs),
   }
   const publishing = createPublishing(shared)
-  const polls = createPolls({ ...shared, store: needs.store })
+  const polls = createPolls(
+    { ...shared, store: needs.store },
+    { writeEveryMs: options.pollsWrittenEveryMs },
+  )
   const rollouts = createRollouts(shared)
   const parts: Parts = {
     ...shared,

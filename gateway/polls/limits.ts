@@ -8,10 +8,10 @@ export const ANSWER_KEPT_MS = 1_000
 export const ANSWERS_MAX = 10_000
 /** How exact "last seen" is: a device that polls each minute is written once in five. */
 export const SEEN_EVERY_MS = 5 * 60_000
-/** One transaction with what devices said, so often at most. */
-export const NOTES_WRITTEN_EVERY_MS = 1_000
-/** Devices in one transaction, about 5 ms of the gateway; the others wait for the next one. */
-export const NOTES_PER_TRANSACTION = 1_000
+/** One transaction with what devices said, so often at most: each keeps everybody waiting for the disk. */
+export const NOTES_WRITTEN_EVERY_MS = 10_000
+/** Devices in one transaction, about 50 ms of the gateway; the others wait for the next one. */
+export const NOTES_PER_TRANSACTION = 10_000
 /** Devices that wait to be written; whoever finds no place is written after its next poll. */
 export const NOTES_MAX = 50_000
 /** Whoever polls more often, 100 times a second, is held against the rate of its token like any other call. */

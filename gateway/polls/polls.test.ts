@@ -3,8 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { ApiError, type Device } from '@ioex/node/api'
 import { systemClock } from '@ioex/node/base'
-import { startGateway, type TestGateway, type TestVendor } from '../testing/start-gateway.ts'
-import { NOTES_WRITTEN_EVERY_MS, REMOVALS_CHECKED_EVERY_MS } from './limits.ts'
+import {
+  POLLS_WRITTEN_EVERY_MS,
+  startGateway,
+  type TestGateway,
+  type TestVendor,
+} from '../testing/start-gateway.ts'
+import { REMOVALS_CHECKED_EVERY_MS } from './limits.ts'
 
 let rig: TestGateway
 let acme: TestVendor
@@ -49,7 +54,7 @@ test('what a device reports is not undone by what it said before', async () => {
   const { id: root } = await rig.publish(acme, randomBytes(1_000), '2.0.0')
   await device.client.poll({ version: '1.0.0' })
   await device.report({ root, event: 'confirmed' })
-  await systemClock.sleep(NOTES_WRITTEN_EVERY_MS + 200)
+  await systemClock.sleep(POLLS_WRITTEN_EVERY_MS + 200)
   assert.equal((await shown(device.identity.evmAddress)).running.version, '2.0.0')
 })
 
@@ -88,7 +93,7 @@ test('five hundred polls in a second cost one transaction, and none while nothin
     }
   }
   const transactions = () => rig.store.writes?.transactions ?? 0
-  await systemClock.sleep(NOTES_WRITTEN_EVERY_MS + 200)
+  await systemClock.sleep(POLLS_WRITTEN_EVERY_MS + 200)
   const before = transactions()
   const startMs = systemClock.monotonicMs()
   await pollAll()
@@ -98,7 +103,7 @@ test('five hundred polls in a second cost one transaction, and none while nothin
   const first = transactions() - before
   assert.ok(first >= 1 && first <= 1 + seconds, `${first} transactions in ${seconds} s`)
   await pollAll()
-  await systemClock.sleep(NOTES_WRITTEN_EVERY_MS + 200)
+  await systemClock.sleep(POLLS_WRITTEN_EVERY_MS + 200)
   assert.equal(transactions() - before, first)
 })
 

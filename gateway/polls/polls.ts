@@ -47,7 +47,10 @@ type Needs = Pick<Parts, 'clock' | 'log' | 'node'> & {
   readonly store: Pick<Store, 'db' | 'engine'>
 }
 
-export function createPolls({ store, clock, log, node }: Needs): Polls {
+export function createPolls(
+  { store, clock, log, node }: Needs,
+  { writeEveryMs = NOTES_WRITTEN_EVERY_MS }: { readonly writeEveryMs?: number | undefined } = {},
+): Polls {
   const { db } = store
   /** By the digest of the token. */
   const devices = new Map<string, Remembered>()
@@ -131,7 +134,7 @@ export function createPolls({ store, clock, log, node }: Needs): Polls {
   }
   const writeSoon = () => {
     if (isStopped || notes.size === 0) return
-    cancelWrite ??= clock.after(NOTES_WRITTEN_EVERY_MS, () => {
+    cancelWrite ??= clock.after(writeEveryMs, () => {
       cancelWrite = undefined
       writing = writing
         .then(write)

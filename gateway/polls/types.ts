@@ -20,7 +20,7 @@ export interface Said {
 /**
  * The polls of a fleet: 50,000 devices that ask once a minute are 833 a second, nearly all of which hear nothing
  * new. So a poll costs no query and no write of its own. Who asks, and what a model is told, is remembered for a
- * moment; when a device was last seen is written for many of them at once, in at most one transaction a second.
+ * moment; when a device was last seen is written for many of them at once, in one transaction every ten seconds.
  */
 export interface Polls {
   /** Undefined when the token is unknown, expired or no device's; known within a second of its removal. */

@@ -82,6 +82,9 @@ export interface TestGateway {
   remove(): Promise<void>
 }
 
+/** So that a test need not wait for long. */
+export const POLLS_WRITTEN_EVERY_MS = 1_000
+
 export interface TestGatewayOptions extends Partial<GatewayOptions> {
   readonly folder?: string
   readonly seeds?: readonly CopyingSeed[]
@@ -151,6 +154,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
       trustProxy: options.trustProxy ?? false,
       consoleFolder: options.consoleFolder,
       rateFactor: options.rateFactor ?? 1_000,
+      pollsWrittenEveryMs: options.pollsWrittenEveryMs ?? POLLS_WRITTEN_EVERY_MS,
     },
   )
   const operatorToken = `iox_o_${'o'.repeat(43)}`
